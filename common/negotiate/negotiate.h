@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT
+ * The door to what both sides tell each other inside TLS: the key message, peer info, the choice of the data cipher,
+ * pushed settings and text messages. Text to struct and back, nothing kept. Formats: OpenVPN's src/openvpn/ssl.c
+ * (key method 2), ssl_ncp.c, push.c. */
+#ifndef COMMON_NEGOTIATE_NEGOTIATE_H
+#define COMMON_NEGOTIATE_NEGOTIATE_H
+
+#include "common/base/bytes.h"
+#include "common/data/data.h"
+#include "common/keys/keys.h"
+
+enum {
+	OPTIONS_TEXT_MAX = 512,   /* NUL included */
+	CREDENTIAL_MAX = 4096,    /* NUL included: what peers with long passwords (PKCS#11 builds) send */
+	PEER_INFO_MAX = 2048,
+	CONTROL_TEXT_MAX = 2048,  /* one text message, NUL included */
+	PUSH_BUNDLE = 1024,       /* one PUSH_REPLY, NUL included */
+	PUSH_OPTION_MAX = 255,
+	CIPHER_LIST_MAX = 128,
+};
+
+/* -- key_message.c: the first message both sides send -- */
+
+struct key_message {
+	uint8_t pre_master[PRE_MASTER_LEN]; /* the client's only */
+	uint8_t random1[KEY_RANDOM_LEN], random2[KEY_RANDOM_LEN];
+	char options[OPTIONS_TEXT_MAX];
+	char username[CREDENTIAL_MAX], password[CREDENTIAL_MAX];
+	char peer_info[PEER_INFO_MAX];
+	bool credentials_too_long;
+};
+
+/* Reads a message from a client (`from_client`) or a server. False: it does not parse. Fields that are missing at the
+ * end are empty. Holds secrets: wipe it. */
+bool key_message_read(struct bytes in, bool from_client, struct key_message *out);
+/* Writes one; its length, or 0 when there is no room. */
+size_t key_message_write(const struct key_message *in, bool from_client, void *out, size_t room);
+
+/* -- peer_info.c -- */
+
+/* Bits of IV_PROTO. */
+enum {
+	PROTO_DATA_V2 = 1 << 1,
+	PROTO_REQUEST_PUSH = 1 << 2,
+	PROTO_TLS_KEY_EXPORT = 1 << 3,
+	PROTO_AUTH_PENDING_KW = 1 << 4,
+	PROTO_NCP_P2P = 1 << 5,
+	PROTO_DNS_OPTION = 1 << 6,
+	PROTO_CC_EXIT_NOTIFY = 1 << 7,
+	PROTO_AUTH_FAIL_TEMP = 1 << 8,
+	PROTO_DYN_TLS_CRYPT = 1 << 9,
+	PROTO_DATA_EPOCH = 1 << 10,
+	PROTO_DNS_OPTION_V2 = 1 << 11,
+	PROTO_PUSH_UPDATE = 1 << 12,
+};
+
+struct peer_info {
+	uint32_t proto;     /* IV_PROTO, 0 if absent */
+	unsigned mtu;       /* IV_MTU, 0 if absent */
+	unsigned ncp;       /* IV_NCP, 0 if absent */
+	char ciphers[CIPHER_LIST_MAX + 256]; /* IV_CIPHERS, empty if absent */
+	char version[32], platform[16];      /* IV_VER, IV_PLAT */
+	bool comp_stub_v2;
+};
+
+/* Reads `KEY=value` lines. Unknown, over-long and ill-formed lines are skipped and counted in the return value. */
+unsigned peer_info_read(const char *text, struct peer_info *out);
+/* The client role's own lines (IV_VER, IV_PLAT, IV_TCPNL, IV_MTU, IV_NCP, IV_CIPHERS, IV_PROTO); length or 0. */
+size_t peer_info_write(const char *version, uint32_t proto, unsigned mtu, const char *ciphers, char *out, size_t room);
+/* Makes a peer info text fit to be shown or exported: value characters that are not printable or are blank, '$', '(' or
+ * '`' become '_'. In place. */
+void peer_info_clean(char *text);
+
+/* -- cipher_choice.c -- */
+
+/* The data cipher for a client (protocol.md section 8): first of `ours` (colon list) that the client can use.
+ * `options` is the client's options text ("V4,...,cipher X"). *push_it tells whether the client must be told.
+ * CIPHER_UNKNOWN: none. */
+enum cipher cipher_choose(const char *ours, const char *fallback, const struct peer_info *peer, const char *options,
+	bool *push_it);
+/* The value of an item of an options text ("cipher", "auth"); false when it is not there. */
+bool options_item(const char *options, const char *item, char *value, size_t room);
+
+/* What both sides announce in the options text. */
+struct options_facts {
+	bool server, tls_auth, udp6; /* udp6 is announced as UDPv4 too */
+	unsigned tun_mtu;
+	int key_direction; /* -1: none */
+	const char *cipher, *auth; /* cipher may be NULL */
+};
+size_t options_text(const struct options_facts *facts, char *out, size_t room);
+
+/* -- push.c: settings to PUSH_REPLY messages and back -- */
+
+/* Cuts a list of options into messages. Call with *at = 0; each call writes one message (terminated, the NUL counted in
+ * the length) and moves *at; returns its length, 0 when all is said. `count` may be 0: then one message with
+ * "ping-restart 0"... never a bare PUSH_REPLY. Options with commas or control bytes or over PUSH_OPTION_MAX are left out.*/
+size_t push_reply_write(const char *const *options, size_t count, size_t *at, char *out, size_t room);
+
+/* What the client role makes of the pushed options it knows. Others stay in `text` for the host. */
+struct pushed {
+	uint32_t peer_id;           /* WIRE_PEER_ID_NONE: none pushed */
+	enum cipher cipher;         /* CIPHER_UNKNOWN: none pushed */
+	bool tls_ekm, cc_exit, dyn_tls_crypt;
+	unsigned ping_s, ping_restart_s, tun_mtu;
+	bool more;                  /* push-continuation 2: further messages follow */
+	bool unusable;              /* a cipher or a protocol flag that we do not have */
+	char ifconfig[64], ifconfig6[128];
+};
+/* Adds one PUSH_REPLY message to what earlier ones said (start with pushed_init). False: not a PUSH_REPLY. */
+void pushed_init(struct pushed *p);
+bool pushed_read(struct pushed *p, const char *message);
+
+/* -- control_text.c -- */
+
+enum control_kind {
+	TEXT_UNKNOWN, TEXT_PUSH_REQUEST, TEXT_PUSH_REPLY, TEXT_PUSH_OTHER, TEXT_AUTH_FAILED, TEXT_RESTART, TEXT_HALT,
+	TEXT_INFO, TEXT_INFO_PRE, TEXT_CR_RESPONSE, TEXT_AUTH_PENDING, TEXT_EXIT,
+};
+
+/* Takes the next NUL-terminated message out of a record: copies it (CR and LF at its end stripped) and moves the
+ * cursor. False when nothing is left; *bad is set when what was there is unterminated, over-long or has a byte outside
+ * printable ASCII (it is skipped, `out` is empty). */
+bool control_text_next(struct bytes *record, char out[CONTROL_TEXT_MAX], bool *bad);
+/* Which message; *rest points behind the word and its comma (or to an empty string). */
+enum control_kind control_text_kind(const char *text, const char **rest);
+
+#endif

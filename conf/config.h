@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT
+ * The door to the configuration: what we believe once everything was checked. Made by conf/, constant from then
+ * on; workers get it by fork. All strings and arrays live in the config's own arena until config_free(). */
+#ifndef CONF_CONFIG_H
+#define CONF_CONFIG_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+/* The bytes of a file or of an inline block, read by the parser (in the master, as root). */
+struct file_text {
+	const char *path; /* NULL: not configured; "[inline]" for a block */
+	const char *bytes; /* terminated behind `len`; NULL when only the path is kept (keys) */
+	size_t len;
+};
+
+enum proto { PROTO_UDP, PROTO_TCP };
+
+/* One socket address to listen on, resolved. One `local` (or none) and one `proto` give one listener. */
+struct listener {
+	enum proto proto;
+	struct sockaddr_storage address;
+	socklen_t address_len;
+	bool v6only;
+	const char *spelled; /* for logs: "udp4 0.0.0.0:1194" */
+};
+
+enum topology_kind { TOPOLOGY_SUBNET, TOPOLOGY_NET30, TOPOLOGY_P2P };
+
+struct pool4 {
+	bool on;
+	uint32_t first, last, netmask; /* host order, both ends included */
+};
+
+struct pool6 {
+	bool on;
+	struct in6_addr base; /* of index 0 */
+	uint8_t bits;         /* of the network, for the pushed ifconfig-ipv6 */
+};
+
+struct route4 {
+	uint32_t network, netmask, gateway; /* host order; gateway 0: the tunnel */
+	int metric;                         /* -1: none given */
+};
+
+struct route6 {
+	struct in6_addr network, gateway;
+	uint8_t bits;
+	bool has_gateway;
+	int metric;
+};
+
+enum wrap_choice { WRAP_CHOICE_NONE, WRAP_CHOICE_AUTH, WRAP_CHOICE_CRYPT };
+enum name_check { NAME_CHECK_NONE, NAME_CHECK_SUBJECT, NAME_CHECK_NAME, NAME_CHECK_PREFIX };
+enum cert_profile { PROFILE_INSECURE, PROFILE_LEGACY, PROFILE_PREFERRED, PROFILE_SUITEB };
+enum mssfix_kind { MSSFIX_OFF, MSSFIX_PLAIN, MSSFIX_MTU, MSSFIX_FIXED };
+
+struct config {
+	const char *file; /* as given, for messages */
+
+	/* listening */
+	struct listener *listeners;
+	unsigned listener_count;
+	int sndbuf, rcvbuf; /* 0: our own choice */
+	bool multihome_same_interface;
+	int mtu_discover; /* -1: leave alone; else IP_PMTUDISC_* */
+
+	/* device and own addresses */
+	const char *dev; /* "tun", "tun7", "vpn0" */
+	bool tap;
+	int txqueuelen; /* 0: leave alone */
+	unsigned tun_mtu, tun_mtu_max;
+	bool ifconfig_on, ifconfig6_on, ifconfig_noexec, route_noexec;
+	uint32_t local4, netmask4, remote4; /* host order; remote4 for net30 and p2p */
+	struct in6_addr local6, remote6;
+	uint8_t bits6;
+	struct route4 *routes4;
+	unsigned route4_count;
+	struct route6 *routes6;
+	unsigned route6_count;
+	uint32_t server_network4, server_netmask4; /* of `server`; 0 without */
+	enum topology_kind topology;
+
+	/* clients */
+	struct pool4 pool4;
+	struct pool6 pool6;
+	unsigned max_clients, max_routes_per_client;
+	bool client_to_client, duplicate_cn;
+	const char **push; /* in final order: configured lines, then what helpers add */
+	unsigned push_count;
+	unsigned ping_s, ping_restart_s; /* own values; 0 off */
+	unsigned inactive_s;
+	uint64_t inactive_bytes;
+	unsigned session_timeout_s;
+	unsigned connect_freq, connect_freq_s; /* 0: off */
+	unsigned connect_freq_initial, connect_freq_initial_s;
+	unsigned explicit_exit_notify; /* 0 off, 1 RESTART, 2 RESTART,[N] */
+	enum mssfix_kind mssfix;
+	unsigned mssfix_size;
+
+	/* TLS */
+	struct file_text ca, cert, extra_certs, crl;
+	struct file_text key; /* .path always; .bytes only when inline (wiped by the master once handed on) */
+	const char *askpass; /* NULL: not given; "": ask on the terminal */
+	bool crl_is_dir;
+	unsigned tls_min, tls_max; /* 0x0301..0x0304; max 0: the library's highest */
+	const char *tls_cipher, *tls_groups; /* NULL: default */
+	enum cert_profile profile;
+	enum name_check name_check;
+	const char *name_wanted;
+	const char *username_field; /* "CN" */
+	bool remote_cert_client;    /* remote-cert-tls client */
+	unsigned *remote_ku;        /* remote-cert-ku values; count 0 and remote_ku_any: extension must be there */
+	unsigned remote_ku_count;
+	bool remote_ku_any;
+	const char *remote_eku;     /* remote-cert-eku; NULL without */
+	uint8_t (*fingerprints)[32]; /* peer-fingerprint, SHA-256 */
+	unsigned fingerprint_count;
+
+	/* control channel */
+	enum wrap_choice wrap;      /* for openers without a client key */
+	uint8_t static_key[256];    /* tls-auth or tls-crypt */
+	int key_direction;          /* -1, 0, 1 */
+	bool crypt_v2;
+	uint8_t crypt_v2_key[128];
+	bool force_cookie;
+	const char *auth; /* digest name as OpenVPN prints it, "SHA1" */
+	unsigned tls_timeout_s, hand_window_s, tran_window_s;
+	unsigned reneg_s, reneg_min_s; /* 0: never; the session picks between min and max */
+	uint64_t reneg_bytes, reneg_packets;
+	unsigned max_packet_size; /* control datagrams, outer headers included */
+
+	/* data channel */
+	const char *data_ciphers; /* colon list, canonical names, only what this build has */
+	const char *data_ciphers_fallback; /* NULL: none */
+	unsigned replay_window, replay_window_s;
+	bool mute_replay_warnings;
+
+	/* process */
+	const char *user, *group; /* defaults "nobody", "nogroup" */
+	unsigned workers;         /* hub.workers; 0: one per CPU */
+	const char *name;         /* hub.name: of this hub, default from the config file's name */
+	const char *runtime_dir;  /* hub.runtime-dir, default /run/vpnserverd */
+	bool steering;            /* hub.steering on|off: bpf() steering, default on */
+	int verb, mute;
+	const char *log;          /* NULL: standard output */
+	bool log_append, use_syslog, daemonize, suppress_timestamps, machine_readable, errors_to_stderr;
+	const char *syslog_name;
+	const char *status_file; /* NULL: none */
+	unsigned status_s, status_version;
+	const char *writepid, *cd;
+	int nice;
+	bool mlock;
+
+	void *arena; /* conf/'s own */
+};
+
+/* Where problems go: called once per problem, in file order. `hint` may be NULL. */
+enum conf_severity { CONF_ERROR, CONF_WARNING };
+struct conf_report {
+	void (*problem)(void *context, enum conf_severity severity, const char *file, int line, const char *directive,
+		const char *what, const char *hint);
+	void *context;
+};
+
+/* Parses OpenVPN's command line: `FILE`, or `--name args ...` where `--config FILE` may stand anywhere. Reads all
+ * files, checks everything that needs no root, reports every problem. NULL when there was an error or no memory;
+ * the caller frees the result with config_free(), which wipes keys. */
+struct config *config_read(int argc, char *const *argv, const struct conf_report *report);
+void config_free(struct config **config);
+
+/* Prints the option chapter (name, arguments, one line of help) of all options, or those whose name contains
+ * `part`. */
+void config_explain(FILE *out, const char *part);
+/* Prints the configuration in effect, one directive a line; no secret. */
+void config_print(FILE *out, const struct config *config);
+
+#endif
