@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT
+ * Messages between master and worker, both ways, over a SOCK_SEQPACKET pair. Neither side ever blocks on it: the sender
+ * counts what does not fit, the receiver takes what is there. */
+#ifndef WORKER_ORDERS_H
+#define WORKER_ORDERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum order_kind {
+	ORDER_NONE,
+#define ORDER(name, text) ORDER_##name,
+#define ANSWER(name, text) ANSWER_##name,
+#include "worker/orders.def"
+#undef ORDER
+#undef ANSWER
+	ORDER_COUNT
+};
+
+enum { ORDER_TEXT_MAX = 1024 };
+
+struct order {
+	uint32_t kind; /* enum order_kind */
+	int32_t value;
+	uint32_t len;
+	char text[ORDER_TEXT_MAX]; /* `len` bytes, not terminated */
+};
+
+/* Sends one; `fd` -1 or a descriptor to pass along. False: it did not fit or the other end is gone. */
+bool order_send(int channel, enum order_kind kind, int32_t value, const void *text, size_t len, int fd);
+/* Receives one. 1: got one (a passed descriptor in *fd, else -1; close it), 0: nothing there, -1: the other end is gone.
+ * Ill-formed messages are skipped. */
+int order_receive(int channel, struct order *out, int *fd);
+/* "STOP"; "?" for others. */
+const char *order_name(enum order_kind kind);
+
+#endif
