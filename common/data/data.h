@@ -54,9 +54,10 @@ struct packet_id_block {
 };
 
 /* Reserves ids until the block holds at least one. False: the epoch is not ours any more, or the 32-bit id
- * space is used up. Ids start at 1. */
+ * space is used up. Ids start at 1 and end before 0xffffffff. No two processes may use one block: a forked
+ * child must not seal with the keys of its parent. */
 bool packet_id_reserve(struct packet_id_source *source, uint16_t epoch, struct packet_id_block *block);
-/* The successor's first deed: puts its epoch into the word, whatever stands there. */
+/* Every owner's first deed: puts its epoch into the word, whatever stands there. Ids go on where they are. */
 void packet_id_adopt(struct packet_id_source *source, uint16_t epoch);
 
 /* Numbers coming in: accepted once each, within the window. One writer. */
@@ -70,8 +71,13 @@ struct replay_window {
 	uint64_t seen[REPLAY_BITS / 64]; /* a ring of bits: id % REPLAY_BITS */
 };
 
+/* Whether `id` would be taken. 0 never is; into an empty window any other id is. */
 bool replay_window_accepts(const struct replay_window *window, uint32_t id);
+/* Takes an accepted `id`; applies the time rule first. */
 void replay_window_note(struct replay_window *window, uint32_t id, mono_ms now);
+/* The time rule by itself, for use before replay_window_accepts(), which knows no time. Looks at most once in
+ * `limit_s`: an id is refused for its age somewhere between one and two times `limit_s` after its successors. */
+void replay_window_age(struct replay_window *window, mono_ms now);
 
 /* -- keys -- */
 
@@ -93,10 +99,12 @@ struct data_key; /* expanded schedules of both directions; private memory */
 struct data_key *data_key_new(struct data_kept *kept, uint16_t epoch);
 /* Wipes and frees; empties the caller's pointer. Does not touch the kept part. */
 void data_key_free(struct data_key **key);
-/* Packets sealed plus opened, and AEAD blocks used for sealing, under this key since data_key_new(). */
+/* Packets sealed plus opened under this key since data_key_new(), and the bytes of their datagrams. */
 uint64_t data_key_packets(const struct data_key *key);
 uint64_t data_key_bytes(const struct data_key *key);
-/* True when a renegotiation should start for the key's own sake: ids above 0xff000000, AEAD usage, failed tags. */
+/* True when a renegotiation should start for the key's own sake: ids from 0xff000000 on in either direction; 7/8
+ * of the packets and blocks that AES-GCM bears (2^36 - 1, counted per direction, forged ones included); more than
+ * 2^35 failed tags (after twice as many, nothing is opened any more). */
 bool data_key_worn(const struct data_key *key);
 
 /* One packet on its way. `at`/`len` change in place. */
@@ -108,10 +116,14 @@ struct data_job {
 };
 
 /* Inner packets to datagrams: needs DATA_HEADROOM bytes in front of `at`; the tag goes in front, nothing is
- * appended. Fates: FATE_KEY_EXHAUSTED. n <= DATA_BATCH. Jobs of one key keep their order. */
+ * appended. Fates: FATE_KEY_EXHAUSTED (also: another owner has the session now), FATE_EMPTY. n <= DATA_BATCH.
+ * Jobs of one key keep their order. After a fate the job's bytes have no meaning. */
 void data_seal(struct data_job *jobs, size_t n);
-/* Datagrams (whole, from byte 0) to inner packets. Fates: FATE_TOO_SHORT, FATE_FORGED, FATE_REPLAYED, FATE_EMPTY.
- * Only what verified touches the replay window. n <= DATA_BATCH. */
+/* Datagrams (whole, from byte 0) to inner packets. Takes DATA_V1 and DATA_V2, whatever this side sends. Fates:
+ * FATE_TOO_SHORT, FATE_FORGED (also: the head is not of this key), FATE_REPLAYED, FATE_EMPTY, FATE_STALE (it
+ * verified, but another owner has the session now). Only what verified touches the replay window, and it has done
+ * so when this returns. The tag is judged first: what is forged is FORGED even if its id is old. After a fate the
+ * job's bytes have no meaning. n <= DATA_BATCH. */
 void data_open(struct data_job *jobs, size_t n, mono_ms now);
 
 /* Which backend serves a cipher in this process ("ipsecmb", "boringssl", "openssl"). */
