@@ -51,16 +51,6 @@ int log_open(const struct log_settings *settings)
 	return 0;
 }
 
-void log_set_verb(int verb)
-{
-	the_log.settings.verb = verb;
-}
-
-int log_verb(void)
-{
-	return the_log.settings.verb;
-}
-
 static bool is_warning(const char *text)
 {
 	return strncmp(text, "WARNING", 7) == 0;

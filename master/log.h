@@ -23,10 +23,6 @@ struct log_settings {
 /* Begins to write as the settings say; before the first call lines go to standard output with time stamps. Called again
  * (reload) it opens the file anew, never truncating it a second time. 0 or a negative errno (the old way stays). */
 int log_open(const struct log_settings *settings);
-/* Only the level, as changed while running. */
-void log_set_verb(int verb);
-int log_verb(void);
-
 /* Writes one line. */
 void log_line(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Writes one line that another process wrote: everything unprintable is escaped. */
