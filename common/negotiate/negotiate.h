@@ -30,10 +30,12 @@ struct key_message {
 	bool credentials_too_long;
 };
 
-/* Reads a message from a client (`from_client`) or a server. False: it does not parse. Fields that are missing at the
- * end are empty. Holds secrets: wipe it. */
+/* Reads a message from a client (`from_client`) or a server. False: it does not parse, or its options text is over-long;
+ * *out is wiped then. Fields that are missing at the end are empty, over-long credentials and peer infos too. Bytes
+ * behind the last field are ignored. Holds secrets: wipe it. */
 bool key_message_read(struct bytes in, bool from_client, struct key_message *out);
-/* Writes one; its length, or 0 when there is no room. */
+/* Writes one; its length, or 0 when there is no room. A server's has no credentials and no peer info, whatever *in
+ * holds. */
 size_t key_message_write(const struct key_message *in, bool from_client, void *out, size_t room);
 
 /* -- peer_info.c -- */
@@ -63,38 +65,49 @@ struct peer_info {
 	bool comp_stub_v2;
 };
 
-/* Reads `KEY=value` lines. Unknown, over-long and ill-formed lines are skipped and counted in the return value. */
+/* Reads `KEY=value` lines. Over-long and ill-formed lines, keys that are not IV_*, UV_* or ID, numbers that are none and
+ * repetitions are skipped and counted in the return value. Texts are cleaned as by peer_info_clean(). */
 unsigned peer_info_read(const char *text, struct peer_info *out);
-/* The client role's own lines (IV_VER, IV_PLAT, IV_TCPNL, IV_MTU, IV_NCP, IV_CIPHERS, IV_PROTO); length or 0. */
+/* The client role's own lines (IV_VER, IV_PLAT, IV_TCPNL, IV_MTU, IV_NCP, IV_CIPHERS, IV_PROTO); length without the NUL,
+ * or 0 when there is no room. `mtu` 0: no IV_MTU. IV_NCP is told when both AES-GCM ciphers of 2.4 are in the list. */
 size_t peer_info_write(const char *version, uint32_t proto, unsigned mtu, const char *ciphers, char *out, size_t room);
+/* True when `name` is an item of a colon list, as IV_CIPHERS is one. Compares exactly. */
+bool cipher_list_has(const char *list, const char *name);
 /* Makes a peer info text fit to be shown or exported: value characters that are not printable or are blank, '$', '(' or
- * '`' become '_'. In place. */
+ * '`' become '_', and so does everything but letters, digits and '_' in front of a line's first '='. In place. */
 void peer_info_clean(char *text);
 
 /* -- cipher_choice.c -- */
 
-/* The data cipher for a client (protocol.md section 8): first of `ours` (colon list) that the client can use.
- * `options` is the client's options text ("V4,...,cipher X"). *push_it tells whether the client must be told.
- * CIPHER_UNKNOWN: none. */
+/* The data cipher for a client: first of `ours` (colon list; a '?' in front of a name and names that are none of ours are
+ * passed over) that the client can use. `options` is the client's options text ("V4,...,cipher X"), `fallback` is for
+ * clients that name no cipher at all (NULL: none). *push_it tells whether the client must be told. CIPHER_UNKNOWN: none
+ * fits. Rules: OpenVPN's src/openvpn/ssl_ncp.c. */
 enum cipher cipher_choose(const char *ours, const char *fallback, const struct peer_info *peer, const char *options,
 	bool *push_it);
-/* The value of an item of an options text ("cipher", "auth"); false when it is not there. */
+/* The value of the first item of that name in an options text ("cipher", "auth"; empty for a bare "comp-lzo"); false when
+ * it is not there or longer than `room` - 1. */
 bool options_item(const char *options, const char *item, char *value, size_t room);
 
 /* What both sides announce in the options text. */
 struct options_facts {
-	bool server, tls_auth, udp6; /* udp6 is announced as UDPv4 too */
+	bool server, tls_auth, tcp, udp6; /* udp6 is announced as UDPv4 too */
 	unsigned tun_mtu;
 	int key_direction; /* -1: none */
-	const char *cipher, *auth; /* cipher may be NULL */
+	/* cipher: NULL when it is none of the data ciphers; the sizes are then those of BF-CBC, the default that old
+	 * peers assume. auth: the digest of the data channel ("SHA1"), announced only for ciphers that need one. */
+	const char *cipher, *auth;
 };
+/* Writes the text; its length without the NUL, or 0 when there is no room. `link-mtu` is what old peers compute, which is
+ * more than what is ever sent (OpenVPN's src/openvpn/mtu.c). */
 size_t options_text(const struct options_facts *facts, char *out, size_t room);
 
 /* -- push.c: settings to PUSH_REPLY messages and back -- */
 
 /* Cuts a list of options into messages. Call with *at = 0; each call writes one message (terminated, the NUL counted in
- * the length) and moves *at; returns its length, 0 when all is said. `count` may be 0: then one message with
- * "ping-restart 0"... never a bare PUSH_REPLY. Options with commas or control bytes or over PUSH_OPTION_MAX are left out.*/
+ * the length) and moves *at; returns its length, 0 when all is said or when `room` is below PUSH_BUNDLE. With nothing to
+ * say there is one message with "ping-restart 0", never a bare PUSH_REPLY, which OpenVPN 3 refuses. Options that are
+ * empty, have a comma or a byte outside printable ASCII, or are over PUSH_OPTION_MAX are left out. */
 size_t push_reply_write(const char *const *options, size_t count, size_t *at, char *out, size_t room);
 
 /* What the client role makes of the pushed options it knows. Others stay in `text` for the host. */
@@ -104,7 +117,7 @@ struct pushed {
 	bool tls_ekm, cc_exit, dyn_tls_crypt;
 	unsigned ping_s, ping_restart_s, tun_mtu;
 	bool more;                  /* push-continuation 2: further messages follow */
-	bool unusable;              /* a cipher or a protocol flag that we do not have */
+	bool unusable;              /* a cipher, protocol flag, framing or peer id that we cannot obey */
 	char ifconfig[64], ifconfig6[128];
 };
 /* Adds one PUSH_REPLY message to what earlier ones said (start with pushed_init). False: not a PUSH_REPLY. */
@@ -119,10 +132,10 @@ enum control_kind {
 };
 
 /* Takes the next NUL-terminated message out of a record: copies it (CR and LF at its end stripped) and moves the
- * cursor. False when nothing is left; *bad is set when what was there is unterminated, over-long or has a byte outside
- * printable ASCII (it is skipped, `out` is empty). */
+ * cursor. False when nothing is left. *bad tells that what was there is unterminated, over-long or has a byte outside
+ * printable ASCII: it is skipped, `out` is empty. */
 bool control_text_next(struct bytes *record, char out[CONTROL_TEXT_MAX], bool *bad);
-/* Which message; *rest points behind the word and its comma (or to an empty string). */
+/* Which message, by the word in front of the first comma; *rest points behind that comma (or to an empty string). */
 enum control_kind control_text_kind(const char *text, const char **rest);
 
 #endif
