@@ -12,13 +12,28 @@
 #include <string.h>
 #include <sys/socket.h>
 
+/* sendmsg and recvmsg: the only socket calls that the sandbox leaves. */
+static ssize_t put(int fd, void *bytes, size_t len)
+{
+	struct iovec piece = { .iov_base = bytes, .iov_len = len };
+	struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1 };
+	return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static ssize_t get(int fd, void *bytes, size_t room)
+{
+	struct iovec piece = { .iov_base = bytes, .iov_len = room };
+	struct msghdr message = { .msg_iov = &piece, .msg_iovlen = 1 };
+	return recvmsg(fd, &message, MSG_DONTWAIT);
+}
+
 /* 1 sent, 0 no room now, -1 cannot be sent. */
 static int send_request(struct worker *w, uint32_t id, uint16_t algorithm, const uint8_t *input, size_t len)
 {
 	struct keyholder_request request = { .id = id, .algorithm = algorithm, .input_len = (uint16_t)len };
 
 	memcpy(request.input, input, len);
-	ssize_t sent = send(w->born->keyholder_fd, &request, KEYHOLDER_HEAD + len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	ssize_t sent = put(w->born->keyholder_fd, &request, KEYHOLDER_HEAD + len);
 	if (sent >= 0)
 		return 1;
 	return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS ? 0 : -1;
@@ -109,7 +124,7 @@ bool signing_answers(void *context)
 
 	w->now = loop_now();
 	for (unsigned i = 0; i < BATCH_MAX; i++) {
-		ssize_t got = recv(w->born->keyholder_fd, &a, sizeof(a), MSG_DONTWAIT);
+		ssize_t got = get(w->born->keyholder_fd, &a, sizeof(a));
 		if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
 			w->keyholder_gone = true;
 			worker_log(w, 1, "the keyholder is gone: no new handshakes until it is back");
@@ -139,7 +154,7 @@ size_t signing_now(void *context, uint16_t algorithm, const uint8_t *input, size
 		struct pollfd readable = { .fd = w->born->keyholder_fd, .events = POLLIN };
 		if (poll(&readable, 1, (int)(until - now)) <= 0)
 			continue;
-		ssize_t got = recv(w->born->keyholder_fd, &a, sizeof(a), MSG_DONTWAIT);
+		ssize_t got = get(w->born->keyholder_fd, &a, sizeof(a));
 		if (got == 0)
 			return 0;
 		if (got >= KEYHOLDER_HEAD && got == KEYHOLDER_HEAD + a.signature_len && a.id == id &&
