@@ -51,7 +51,7 @@ const char *option_nearest(const char *name)
 {
 	const char *nearest = NULL;
 	size_t len = strlen(name);
-	unsigned limit = len < 4 ? 1 : len < 8 ? 2 : 3;
+	unsigned limit = len < 4 ? 1 : len < 8 ? 2 : len < 11 ? 3 : 4;
 
 	if (len > 40)
 		return NULL;
