@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The memory of one configuration: chunks that only grow and are wiped and freed together. Words, certificates and
- * inline keys all lie here, so that freeing a configuration leaves no secret behind. */
+ * The memory of one configuration: chunks that only grow and are wiped and freed together. Words,
+ * certificates and inline keys all lie here, so that freeing a configuration leaves no secret behind. */
 #include "conf/conf.h"
 
 #include "common/base/secret.h"

@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: MIT
- * What the files of conf/ share: the memory of one configuration, lines of words, the parser's state, problems
- * and values. The way of a line: grammar.c cuts it, options.c finds its row, a reader in read_*.c stores it; after
- * the last line expand.c applies the helpers, load.c opens files and resolves names, check.c asks what must hold. */
+ * What the files of conf/ share: the memory of one configuration, lines of words, the parser's state,
+ * problems and values. The way of a line: grammar.c cuts it, options.c finds its row, a reader in read_*.c
+ * stores it; after the last line expand.c applies the helpers, load.c opens files and resolves names, check.c
+ * asks what must hold. */
 #ifndef CONF_CONF_H
 #define CONF_CONF_H
 
 #include "conf/config.h"
 
+#include <string.h>
+
 enum {
-	MAX_WORDS = 16,              /* of a line, its name included */
-	MAX_LINE = 4096,             /* bytes, outside of inline blocks */
-	MAX_LEVELS = 10,             /* of `config` inside `config` */
-	MAX_FILES = 1000,            /* config files in all */
-	MAX_FILE_BYTES = 1 << 20,    /* of a config file, a certificate file, a key file */
-	MAX_TOTAL_BYTES = 16 << 20,  /* of all config files */
-	MAX_PROBLEMS = 200,          /* reported */
-	MAX_PUSHED = 255,            /* bytes of a pushed option: clients cut longer ones */
+	MAX_WORDS = 16,		    /* of a line, its name included */
+	MAX_LINE = 4096,	    /* bytes, outside of inline blocks */
+	MAX_LEVELS = 10,	    /* of `config` inside `config` */
+	MAX_FILES = 1000,	    /* config files in all */
+	MAX_FILE_BYTES = 1 << 20,   /* of a config file, a certificate file, a key file */
+	MAX_TOTAL_BYTES = 16 << 20, /* of all config files */
+	MAX_PROBLEMS = 200,	    /* reported */
+	MAX_PUSHED = 255,	    /* bytes of a pushed option: clients cut longer ones */
 };
 
 /* -- arena.c: memory that lives as long as the configuration and is wiped with it -- */
@@ -29,21 +32,25 @@ void *arena_take(struct arena *arena, size_t size);
 bool arena_failed(const struct arena *arena);
 char *arena_copy(struct arena *arena, const char *text);
 char *arena_format(struct arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Room for one more element behind `count` elements at *array, zeroed; NULL: out of memory. Does not count it. */
+/* Room for one more element behind `count` elements at *array, zeroed; NULL: out of memory. Does not count
+ * it. */
 void *arena_grow(struct arena *arena, void *array, unsigned count, size_t size);
 
-/* -- outside.c: everything the parser asks the system for, so that tests and fuzzers can answer in its place -- */
+/* -- outside.c: everything the parser asks the system for, so that tests and fuzzers can answer in its place
+ * -- */
 
 struct outside {
-	/* A whole file of at most `limit` bytes, terminated, in `arena`. 0 or a negative errno (-EFBIG: too long). */
-	int (*read)(const struct outside *outside, struct arena *arena, const char *path, size_t limit, char **bytes,
-		size_t *len, unsigned *mode);
+	/* A whole file of at most `limit` bytes, terminated, in `arena`. 0 or a negative errno (-EFBIG: too
+	 * long). */
+	int (*read)(const struct outside *outside, struct arena *arena, const char *path, size_t limit,
+		char **bytes, size_t *len, unsigned *mode);
 	/* Can it be opened for reading? 0 or a negative errno; its permission bits. */
 	int (*look)(const struct outside *outside, const char *path, unsigned *mode);
 	/* The absolute name of a directory. 0 or a negative errno. */
 	int (*directory)(const struct outside *outside, const char *path, char *absolute, size_t room);
 	/* The first address of `host` in `family` (AF_UNSPEC: any), port 0. False: there is none. */
-	bool (*resolve)(const struct outside *outside, const char *host, int family, struct sockaddr_storage *out);
+	bool (*resolve)(
+		const struct outside *outside, const char *host, int family, struct sockaddr_storage *out);
 	/* The port of a service. 0: unknown. */
 	unsigned (*service)(const struct outside *outside, const char *name);
 	void *context;
@@ -64,13 +71,14 @@ struct line {
 	struct place place;
 	char *words[MAX_WORDS + 1]; /* words[0] is the name, NULL behind the last */
 	unsigned count;
-	bool cut;        /* there were more words */
-	bool has_block;  /* words[0] is the tag, without < > */
-	char *block;     /* verbatim, terminated */
+	bool cut;	/* there were more words */
+	bool has_block; /* words[0] is the tag, without < > */
+	char *block;	/* verbatim, terminated */
 	size_t block_len;
 };
 
-/* Cuts a text in place: words are terminated inside it, so it must be writable and terminated behind `left`. */
+/* Cuts a text in place: words are terminated inside it, so it must be writable and terminated behind `left`.
+ */
 struct grammar {
 	char *at;
 	size_t left;
@@ -81,9 +89,10 @@ enum grammar_result { GRAMMAR_LINE, GRAMMAR_EMPTY, GRAMMAR_END, GRAMMAR_BAD };
 
 /* Skips a byte order mark and starts at line 1. */
 struct grammar grammar_of(char *text, size_t len);
-/* The next line. GRAMMAR_BAD: `why` and `hint` (may be NULL) say what is wrong with it; the next call goes on behind
- * it. Fills in place.line only. */
-enum grammar_result grammar_next(struct grammar *grammar, struct line *out, const char **why, const char **hint);
+/* The next line. GRAMMAR_BAD: `why` and `hint` (may be NULL) say what is wrong with it; the next call goes on
+ * behind it. Fills in place.line only. */
+enum grammar_result grammar_next(
+	struct grammar *grammar, struct line *out, const char **why, const char **hint);
 
 /* -- the parser's state -- */
 
@@ -125,7 +134,7 @@ struct draft {
 	const char *port, *proto;
 	bool v6only;
 	struct file_text dh, tls_auth, tls_crypt, tls_crypt_v2;
-	int key_direction; /* of the directive; -1: none */
+	int key_direction;    /* of the directive; -1: none */
 	const char **ignored; /* ignore-unknown-option */
 	unsigned ignored_count;
 };
@@ -142,15 +151,16 @@ struct parse {
 	unsigned level, files; /* of config files */
 	size_t bytes;
 	bool stdin_used, stopped; /* stopped: enough is wrong, no further line is read */
-	bool incomplete;          /* a config file is missing: what should stand in it is not asked for */
-	bool command_line;        /* this line comes from there */
+	bool incomplete;	  /* a config file is missing: what should stand in it is not asked for */
+	bool command_line;	  /* this line comes from there */
 	bool forward_compatible;
-	bool unknown_is_warning;  /* inside `setenv opt` */
-	struct place *seen;       /* by row: where it stood last; order 0: nowhere */
+	bool unknown_is_warning; /* inside `setenv opt` */
+	struct place *seen;	 /* by row: where it stood last; order 0: nowhere */
 };
 
 /* The whole way; `outside` answers. NULL on errors. */
-struct config *conf_read(int argc, char *const *argv, const struct conf_report *report, const struct outside *outside);
+struct config *conf_read(
+	int argc, char *const *argv, const struct conf_report *report, const struct outside *outside);
 /* The lines of one text, as if a file of this name had been read. */
 void conf_read_text(struct parse *p, const char *file, char *text, size_t len);
 /* Opens a config file and reads its lines. `by` is the line that asked for it; borrowed. */
@@ -158,8 +168,8 @@ void conf_read_file(struct parse *p, const char *path, const struct line *by);
 
 /* -- problems.c -- */
 
-void conf_error(struct parse *p, const struct place *place, const char *directive, const char *hint, const char *format,
-	...) __attribute__((format(printf, 5, 6)));
+void conf_error(struct parse *p, const struct place *place, const char *directive, const char *hint,
+	const char *format, ...) __attribute__((format(printf, 5, 6)));
 void conf_warning(struct parse *p, const struct place *place, const char *directive, const char *hint,
 	const char *format, ...) __attribute__((format(printf, 5, 6)));
 /* Short forms for readers: at this line, about its directive. */
@@ -209,8 +219,10 @@ option_reader not_yet, accepted, no_effect, refused;
 
 /* -- values.c: each reports what is wrong with word `i` and returns false -- */
 
-bool value_number(struct parse *p, const struct line *line, unsigned i, uint64_t min, uint64_t max, uint64_t *out);
-bool value_unsigned(struct parse *p, const struct line *line, unsigned i, unsigned min, unsigned max, unsigned *out);
+bool value_number(
+	struct parse *p, const struct line *line, unsigned i, uint64_t min, uint64_t max, uint64_t *out);
+bool value_unsigned(
+	struct parse *p, const struct line *line, unsigned i, unsigned min, unsigned max, unsigned *out);
 /* Host order. */
 bool value_ipv4(struct parse *p, const struct line *line, unsigned i, uint32_t *out);
 /* An address or a name that is resolved now. */
@@ -219,8 +231,8 @@ bool value_ipv4_host(struct parse *p, const struct line *line, unsigned i, uint3
 bool value_netmask(struct parse *p, const struct line *line, unsigned i, uint32_t *out);
 bool value_ipv6(struct parse *p, const struct line *line, unsigned i, struct in6_addr *out);
 /* ADDRESS/BITS; without `/BITS`: max_bits when `bare` is true, else an error. */
-bool value_prefix6(struct parse *p, const struct line *line, unsigned i, unsigned min_bits, unsigned max_bits, bool bare,
-	struct in6_addr *out, uint8_t *bits);
+bool value_prefix6(struct parse *p, const struct line *line, unsigned i, unsigned min_bits, unsigned max_bits,
+	bool bare, struct in6_addr *out, uint8_t *bits);
 /* Which of the words of a NULL-terminated list; -1 when none. */
 int value_choice(struct parse *p, const struct line *line, unsigned i, const char *const *choices);
 unsigned mask_bits(uint32_t netmask);
@@ -231,8 +243,11 @@ const char *print4(struct parse *p, uint32_t address);
 const char *print6(struct parse *p, const struct in6_addr *address);
 /* A file name as seen from `cd`. */
 const char *value_path(struct parse *p, const char *path);
+/* A file that load.c will open, or the block that is its content. */
+void read_file_text(struct parse *p, const struct line *line, struct file_text *out);
 /* Which transport: 4, 6, or 0 for both; false when it is reported as wrong, or not there yet. */
-bool value_proto(struct parse *p, const struct place *place, const char *directive, const char *proto, int *family);
+bool value_proto(
+	struct parse *p, const struct place *place, const char *directive, const char *proto, int *family);
 
 /* -- expand.c, load.c, listeners.c, check.c: in this order, after the last line -- */
 

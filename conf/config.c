@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * From a command line to a configuration: the order of the whole. What a directive means is in the readers, how a
- * line is cut in grammar.c. */
+ * From a command line to a configuration: the order of the whole. What a directive means is in the readers,
+ * how a line is cut in grammar.c. */
 #include "conf/conf.h"
 
 #include <errno.h>
-#include <string.h>
 
 static void config_defaults(struct config *c)
 {
@@ -90,7 +89,8 @@ void conf_read_file(struct parse *p, const char *path, const struct line *by)
 	char *text;
 	size_t len;
 	unsigned mode;
-	int error = from ? p->outside->read(p->outside, p->arena, from, MAX_FILE_BYTES, &text, &len, &mode) : -ENOMEM;
+	int error = from ? p->outside->read(p->outside, p->arena, from, MAX_FILE_BYTES, &text, &len, &mode)
+			 : -ENOMEM;
 	if (error) {
 		p->incomplete = true;
 		line_error(p, by, NULL, "cannot read %.200s: %s", from, strerror(-error));
@@ -131,7 +131,8 @@ static void read_command_line(struct parse *p, int argc, char *const *argv)
 					line.cut = true;
 			}
 		} else {
-			conf_error(p, &line.place, NULL, "vpnserverd FILE, or vpnserverd --NAME WORDS... --NAME WORDS...",
+			conf_error(p, &line.place, NULL,
+				"vpnserverd FILE, or vpnserverd --NAME WORDS... --NAME WORDS...",
 				"'%.60s' is not an option: no leading --", argv[i++]);
 			continue;
 		}
@@ -150,11 +151,13 @@ static void default_name(struct parse *p)
 	size_t len = strcspn(base, ".");
 	bool fits = len > 0 && len <= 64;
 	for (size_t i = 0; i < len && fits; i++)
-		fits = strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", base[i]) != NULL;
+		fits = strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", base[i]) !=
+		       NULL;
 	c->name = fits ? arena_format(p->arena, "%.*s", (int)len, base) : "vpnserverd";
 }
 
-struct config *conf_read(int argc, char *const *argv, const struct conf_report *report, const struct outside *outside)
+struct config *conf_read(
+	int argc, char *const *argv, const struct conf_report *report, const struct outside *outside)
 {
 	struct parse p = { .report = report, .outside = outside, .arena = arena_new() };
 
@@ -188,7 +191,8 @@ struct config *conf_read(int argc, char *const *argv, const struct conf_report *
 		struct place nowhere = place_at_end(&p);
 		p.errors++;
 		if (report && report->problem)
-			report->problem(report->context, CONF_ERROR, nowhere.file, 0, NULL, "out of memory", NULL);
+			report->problem(
+				report->context, CONF_ERROR, nowhere.file, 0, NULL, "out of memory", NULL);
 	} else {
 		conf_problems_report(&p);
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Bytes to lines of words, by the rules of OpenVPN's config files. Knows no option, opens no file, allocates nothing:
- * words are unescaped and terminated where they stand, which works because no word grows. */
+ * Bytes to lines of words, by the rules of OpenVPN's config files. Knows no option, opens no file, allocates
+ * nothing: words are unescaped and terminated where they stand, which works because no word grows. */
 #include "conf/conf.h"
 
 static bool blank(char c)
@@ -80,7 +80,8 @@ static char *cut_plain(struct cutter *c)
 	return word;
 }
 
-/* To the next word: false at the end of the line or at a comment. A blank behind a backslash begins no word. */
+/* To the next word: false at the end of the line or at a comment. A blank behind a backslash begins no word.
+ */
 static bool skip_to_word(struct cutter *c)
 {
 	while (c->from < c->end) {

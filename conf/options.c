@@ -51,7 +51,7 @@ const char *option_nearest(const char *name)
 {
 	const char *nearest = NULL;
 	size_t len = strlen(name);
-	unsigned limit = len < 4 ? 1 : len < 8 ? 2 : 3;
+	unsigned limit = len < 4 ? 1 : len < 8 ? 2 : len < 11 ? 3 : 4;
 
 	if (len > 40)
 		return NULL;
@@ -85,12 +85,13 @@ static bool may_be_unknown(const struct parse *p, const char *name)
 static void unknown(struct parse *p, const struct line *line)
 {
 	const char *nearest = option_nearest(line->words[0]);
-	const char *hint = nearest ? arena_format(p->arena, "unknown directive; did you mean '%s'?", nearest) :
-				     "unknown directive";
+	const char *hint = nearest ? arena_format(p->arena, "unknown directive; did you mean '%s'?", nearest)
+				   : "unknown directive";
 	if (may_be_unknown(p, line->words[0]))
 		line_warning(p, line, NULL, "unknown directive, ignored as the configuration asks");
 	else
-		line_error(p, line, hint, "Unrecognized option or missing or extra parameter(s) in %s:%d: %.100s",
+		line_error(p, line, hint,
+			"Unrecognized option or missing or extra parameter(s) in %s:%d: %.100s",
 			line->place.file, line->place.line, line->words[0]);
 }
 
@@ -117,8 +118,8 @@ void option_apply(struct parse *p, const struct line *line)
 		return;
 	}
 	if (!(row->places & MAIN)) {
-		line_error(p, line, hint_of_place(row), "option '%s' cannot be used in this context (%s)", row->name,
-			line->place.file);
+		line_error(p, line, hint_of_place(row), "option '%s' cannot be used in this context (%s)",
+			row->name, line->place.file);
 		return;
 	}
 	if (line->has_block && !(row->places & BLOCK)) {

@@ -103,7 +103,8 @@ static int system_directory(const struct outside *outside, const char *path, cha
 	return 0;
 }
 
-static bool system_resolve(const struct outside *outside, const char *host, int family, struct sockaddr_storage *out)
+static bool system_resolve(
+	const struct outside *outside, const char *host, int family, struct sockaddr_storage *out)
 {
 	struct addrinfo hints = { .ai_family = family, .ai_socktype = SOCK_DGRAM }, *found = NULL;
 	if (getaddrinfo(host, NULL, &hints, &found) != 0)

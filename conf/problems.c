@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Problems are collected, sorted by where they stand, and handed to the caller's report at the end. Some are found
- * late (files are opened after the last line), but the reader of the list should not notice. */
+ * Problems are collected, sorted by where they stand, and handed to the caller's report at the end. Some are
+ * found late (files are opened after the last line), but the reader of the list should not notice. */
 #include "conf/conf.h"
 
 #include "common/base/text.h"
@@ -77,8 +77,8 @@ void conf_problems_report(struct parse *p)
 		return;
 	for (unsigned i = 0; i < p->problem_count; i++) {
 		const struct problem *x = &p->problems[i];
-		p->report->problem(p->report->context, x->severity, x->place.file, x->place.line, x->directive,
-			x->what ? x->what : "out of memory", x->hint);
+		p->report->problem(p->report->context, x->severity, x->place.file, x->place.line,
+			x->directive, x->what ? x->what : "out of memory", x->hint);
 	}
 }
 
@@ -87,15 +87,16 @@ struct place place_at_end(const struct parse *p)
 	return (struct place){ .file = p->config->file ? p->config->file : "[CMD-LINE]", .order = UINT_MAX };
 }
 
-char *config_problem_line(char *out, size_t room, const char *file, int line, const char *directive, const char *what,
-	const char *hint)
+char *config_problem_line(char *out, size_t room, const char *file, int line, const char *directive,
+	const char *what, const char *hint)
 {
 	char name[256], about[128], text[1200], help[512];
 	char number[16] = "";
 	if (line > 0)
 		snprintf(number, sizeof(number), ":%d", line);
-	snprintf(out, room, "%s%s%s%s%s%s%s%s%s", file ? text_escape(name, sizeof(name), file, strlen(file), NULL) : "",
-		number, file ? ": " : "",
+	snprintf(out, room, "%s%s%s%s%s%s%s%s%s",
+		file ? text_escape(name, sizeof(name), file, strlen(file), NULL) : "", number,
+		file ? ": " : "",
 		directive ? text_escape(about, sizeof(about), directive, strlen(directive), NULL) : "",
 		directive ? ": " : "", text_escape(text, sizeof(text), what, strlen(what), NULL),
 		hint ? " (hint: " : "", hint ? text_escape(help, sizeof(help), hint, strlen(hint), NULL) : "",

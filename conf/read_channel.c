@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Directives about the channels: the wrapping of control packets, time limits, renegotiation, ciphers, replay. */
+ * Directives about the channels: the wrapping of control packets, time limits, renegotiation, ciphers,
+ * replay. */
 #include "conf/conf.h"
 
 #include "common/crypto/crypto.h"
@@ -201,7 +202,8 @@ void read_replay_window(struct parse *p, const struct line *line)
 	if (line->count > 2 && !value_unsigned(p, line, 2, 0, 600, &seconds))
 		return;
 	if (packets > REPLAY_BITS) {
-		line_warning(p, line, NULL, "the window is %d packets wide at most; that is used", REPLAY_BITS);
+		line_warning(
+			p, line, NULL, "the window is %d packets wide at most; that is used", REPLAY_BITS);
 		packets = REPLAY_BITS;
 	}
 	c->replay_window = packets;

@@ -29,7 +29,8 @@ void read_server(struct parse *p, const struct line *line)
 	if (line->count > 3 && value_choice(p, line, 3, words) < 0)
 		return;
 	if (network & ~mask) {
-		line_error(p, line, arena_format(p->arena, "server %s %s", print4(p, network & mask), line->words[2]),
+		line_error(p, line,
+			arena_format(p->arena, "server %s %s", print4(p, network & mask), line->words[2]),
 			"the network has bits behind its netmask");
 		return;
 	}
@@ -130,7 +131,8 @@ void read_push(struct parse *p, const struct line *line)
 	}
 	for (const char *c = option; *c; c++)
 		if (*c < ' ' || *c > '~') {
-			line_error(p, line, NULL, "clients drop a whole reply that holds a byte outside printable ASCII");
+			line_error(p, line, NULL,
+				"clients drop a whole reply that holds a byte outside printable ASCII");
 			return;
 		}
 	check_pushed_name(p, line, option);
@@ -160,7 +162,8 @@ void read_max_routes_per_client(struct parse *p, const struct line *line)
 static void read_frequency(struct parse *p, const struct line *line, unsigned *n, unsigned *seconds)
 {
 	unsigned number, span;
-	if (value_unsigned(p, line, 1, 1, INT_MAX, &number) && value_unsigned(p, line, 2, 1, INT_MAX, &span)) {
+	if (value_unsigned(p, line, 1, 1, INT_MAX, &number) &&
+		value_unsigned(p, line, 2, 1, INT_MAX, &span)) {
 		*n = number;
 		*seconds = span;
 	}
@@ -194,7 +197,8 @@ void read_keepalive(struct parse *p, const struct line *line)
 {
 	struct draft *d = &p->draft;
 	unsigned interval, timeout;
-	if (!value_unsigned(p, line, 1, 1, 86400, &interval) || !value_unsigned(p, line, 2, 1, 43200, &timeout))
+	if (!value_unsigned(p, line, 1, 1, 86400, &interval) ||
+		!value_unsigned(p, line, 2, 1, 43200, &timeout))
 		return;
 	if (timeout < 2 * interval) {
 		line_error(p, line, "keepalive 10 60", "the time-out must be at least twice the interval");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Directives about the configuration itself: files, the working directory, what may be unknown, the environment of
- * scripts, and commands that are no settings. */
+ * Directives about the configuration itself: files, the working directory, what may be unknown, the
+ * environment of scripts, and commands that are no settings. */
 #include "conf/conf.h"
 
 #include <errno.h>

@@ -68,7 +68,8 @@ void read_socket_flags(struct parse *p, const struct line *line)
 {
 	for (unsigned i = 1; i < line->count; i++)
 		if (strcmp(line->words[i], "TCP_NODELAY") != 0)
-			line_error(p, line, "TCP_NODELAY", "'%.60s' is no flag that can be set", line->words[i]);
+			line_error(
+				p, line, "TCP_NODELAY", "'%.60s' is no flag that can be set", line->words[i]);
 }
 
 void read_tcp_nodelay(struct parse *p, const struct line *line)

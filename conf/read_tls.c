@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Directives about certificates and TLS. Only the master's parser sees them; which names of ciphers and groups the
- * TLS library knows, common/tls says when its context is made. */
+ * Directives about certificates and TLS. Only the master's parser sees them; which names of ciphers and
+ * groups the TLS library knows, common/tls says when its context is made. */
 #include "conf/conf.h"
 
 #include <ctype.h>
@@ -17,7 +17,8 @@ void read_file_text(struct parse *p, const struct line *line, struct file_text *
 		line_error(p, line, NULL, "a file name is missing");
 }
 
-/* OpenVPN 2.7 takes URIs for certificate and key. "file:" is a way to write a path; others need a provider. */
+/* OpenVPN 2.7 takes URIs for certificate and key. "file:" is a way to write a path; others need a provider.
+ */
 static void read_file_or_uri(struct parse *p, const struct line *line, struct file_text *out)
 {
 	read_file_text(p, line, out);
@@ -104,16 +105,19 @@ void read_tls_ciphersuites(struct parse *p, const struct line *line)
 		for (unsigned i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
 			bool same = strlen(ours[i]) == len;
 			for (size_t c = 0; c < len && same; c++)
-				same = toupper((unsigned char)at[c]) == ours[i][c] || (at[c] == '-' && ours[i][c] == '_');
+				same = toupper((unsigned char)at[c]) == ours[i][c] ||
+				       (at[c] == '-' && ours[i][c] == '_');
 			some |= same;
 		}
 		at += len;
 		at += *at == ':';
 	}
 	if (some)
-		line_warning(p, line, NULL, "the suites of TLS 1.3 and their order are fixed in the TLS library");
+		line_warning(
+			p, line, NULL, "the suites of TLS 1.3 and their order are fixed in the TLS library");
 	else
-		line_error(p, line, "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256",
+		line_error(p, line,
+			"TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256",
 			"none of these suites exists here");
 }
 
@@ -164,7 +168,8 @@ void read_verify_client_cert(struct parse *p, const struct line *line)
 	static const char *const words[] = { "require", "none", "optional", NULL };
 	int choice = line->count > 1 ? value_choice(p, line, 1, words) : 0;
 	if (choice > 0)
-		line_not_yet(p, line, choice == 1 ? "verify-client-cert none" : "verify-client-cert optional");
+		line_not_yet(
+			p, line, choice == 1 ? "verify-client-cert none" : "verify-client-cert optional");
 }
 
 void read_remote_cert_tls(struct parse *p, const struct line *line)
@@ -225,7 +230,8 @@ static bool parse_fingerprint(const char *text, size_t len, uint8_t out[32])
 		return false;
 	for (size_t i = 0; i < 32; i++) {
 		const char *pair = text + 3 * i;
-		if (!isxdigit((unsigned char)pair[0]) || !isxdigit((unsigned char)pair[1]) || (i < 31 && pair[2] != ':'))
+		if (!isxdigit((unsigned char)pair[0]) || !isxdigit((unsigned char)pair[1]) ||
+			(i < 31 && pair[2] != ':'))
 			return false;
 		for (int n = 0; n < 2; n++) {
 			int digit = tolower((unsigned char)pair[n]);
@@ -274,7 +280,8 @@ void read_crl_verify(struct parse *p, const struct line *line)
 	if (line->count > 2 && strcmp(line->words[2], "dir") == 0)
 		line_not_yet(p, line, "crl-verify dir");
 	else if (line->count > 2)
-		line_error(p, line, "crl-verify FILE", "'%.60s' is none of the words it takes", line->words[2]);
+		line_error(
+			p, line, "crl-verify FILE", "'%.60s' is none of the words it takes", line->words[2]);
 	else
 		read_file_text(p, line, &p->config->crl);
 }

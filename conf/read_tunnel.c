@@ -10,8 +10,8 @@ void read_dev(struct parse *p, const struct line *line)
 	const char *name = line->words[1];
 	if (!*name || strlen(name) >= IFNAMSIZ || strpbrk(name, "/ \t%") || strcmp(name, ".") == 0 ||
 		strcmp(name, "..") == 0) {
-		line_error(p, line, "tun, tun0, or a name of at most 15 characters", "'%.60s' is not a device name",
-			name);
+		line_error(p, line, "tun, tun0, or a name of at most 15 characters",
+			"'%.60s' is not a device name", name);
 		return;
 	}
 	if (strncmp(name, "tap", 3) == 0) {
@@ -138,8 +138,9 @@ static bool gateway_word(struct parse *p, const struct line *line, const char *w
 	if (*ok)
 		return true;
 	if (strcmp(word, "net_gateway") == 0 || strcmp(word, "net_gateway_ipv6") == 0) {
-		line_not_yet(p, line, strcmp(line->words[0], "route") == 0 ? "route net_gateway" :
-									      "route-ipv6 net_gateway");
+		line_not_yet(p, line,
+			strcmp(line->words[0], "route") == 0 ? "route net_gateway"
+							     : "route-ipv6 net_gateway");
 		return true;
 	}
 	if (strcmp(word, "remote_host") == 0) {

@@ -7,7 +7,8 @@
 #include <limits.h>
 #include <stdlib.h>
 
-bool value_number(struct parse *p, const struct line *line, unsigned i, uint64_t min, uint64_t max, uint64_t *out)
+bool value_number(
+	struct parse *p, const struct line *line, unsigned i, uint64_t min, uint64_t max, uint64_t *out)
 {
 	const char *word = line->words[i];
 	uint64_t number = 0;
@@ -31,15 +32,16 @@ bool value_number(struct parse *p, const struct line *line, unsigned i, uint64_t
 			line_error(p, line, NULL, "%s is not possible, the least is %llu", word,
 				(unsigned long long)min);
 		else
-			line_error(p, line, NULL, "%s is not between %llu and %llu", word, (unsigned long long)min,
-				(unsigned long long)max);
+			line_error(p, line, NULL, "%s is not between %llu and %llu", word,
+				(unsigned long long)min, (unsigned long long)max);
 		return false;
 	}
 	*out = number;
 	return true;
 }
 
-bool value_unsigned(struct parse *p, const struct line *line, unsigned i, unsigned min, unsigned max, unsigned *out)
+bool value_unsigned(
+	struct parse *p, const struct line *line, unsigned i, unsigned min, unsigned max, unsigned *out)
 {
 	uint64_t number;
 	if (!value_number(p, line, i, min, max, &number))
@@ -71,7 +73,8 @@ bool value_ipv4_host(struct parse *p, const struct line *line, unsigned i, uint3
 	if (parse4(line->words[i], out))
 		return true;
 	if (!*line->words[i] || !p->outside->resolve(p->outside, line->words[i], AF_INET, &found)) {
-		line_error(p, line, NULL, "'%.60s' is not an IPv4 address and cannot be resolved", line->words[i]);
+		line_error(p, line, NULL, "'%.60s' is not an IPv4 address and cannot be resolved",
+			line->words[i]);
 		return false;
 	}
 	*out = ntohl(((struct sockaddr_in *)&found)->sin_addr.s_addr);
@@ -97,8 +100,8 @@ bool value_ipv6(struct parse *p, const struct line *line, unsigned i, struct in6
 	return false;
 }
 
-bool value_prefix6(struct parse *p, const struct line *line, unsigned i, unsigned min_bits, unsigned max_bits, bool bare,
-	struct in6_addr *out, uint8_t *bits)
+bool value_prefix6(struct parse *p, const struct line *line, unsigned i, unsigned min_bits, unsigned max_bits,
+	bool bare, struct in6_addr *out, uint8_t *bits)
 {
 	const char *word = line->words[i], *slash = strchr(word, '/');
 	char address[INET6_ADDRSTRLEN + 1];
@@ -188,9 +191,11 @@ const char *value_path(struct parse *p, const char *path)
 	return arena_format(p->arena, "%s/%s", p->config->cd, path);
 }
 
-bool value_proto(struct parse *p, const struct place *place, const char *directive, const char *proto, int *family)
+bool value_proto(
+	struct parse *p, const struct place *place, const char *directive, const char *proto, int *family)
 {
-	static const char *const later[] = { "tcp", "tcp4", "tcp6", "tcp-server", "tcp4-server", "tcp6-server" };
+	static const char *const later[] = { "tcp", "tcp4", "tcp6", "tcp-server", "tcp4-server",
+		"tcp6-server" };
 	static const char *const clients[] = { "tcp-client", "tcp4-client", "tcp6-client" };
 
 	if (strcmp(proto, "udp") == 0 || strcmp(proto, "udp4") == 0 || strcmp(proto, "udp6") == 0) {
@@ -199,7 +204,8 @@ bool value_proto(struct parse *p, const struct place *place, const char *directi
 	}
 	for (unsigned i = 0; i < sizeof(later) / sizeof(later[0]); i++)
 		if (strcmp(proto, later[i]) == 0) {
-			conf_error(p, place, directive, NULL, "'%s %s' is not supported yet", directive, proto);
+			conf_error(
+				p, place, directive, NULL, "'%s %s' is not supported yet", directive, proto);
 			return false;
 		}
 	for (unsigned i = 0; i < sizeof(clients) / sizeof(clients[0]); i++)

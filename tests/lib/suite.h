@@ -4,6 +4,7 @@
 #define TESTS_LIB_SUITE_H
 
 #include <check.h>
+#include <signal.h>
 #include <stdlib.h>
 
 /* Runs what `add` puts into the case. */
