@@ -7,7 +7,6 @@
 
 #include <openssl/bn.h>
 #include <openssl/crypto.h>
-#include <openssl/ec.h>
 #include <openssl/objects.h>
 
 #include <stdio.h>
@@ -225,11 +224,15 @@ static const struct {
 	[TLS_PROFILE_SUITEB] = { 3072, 256, 256 },
 };
 
-static int curve_of(const EVP_PKEY *key)
+/* The named curve stands in the public key's algorithm parameters. */
+static int curve_of(X509 *certificate)
 {
-	const EC_KEY *curve = EVP_PKEY_get0_EC_KEY((EVP_PKEY *)key);
-	const EC_GROUP *group = curve ? EC_KEY_get0_group(curve) : NULL;
-	return group ? EC_GROUP_get_curve_name(group) : NID_undef;
+	X509_ALGOR *algorithm = NULL;
+	const void *curve = NULL;
+	int type = V_ASN1_UNDEF;
+	if (X509_PUBKEY_get0_param(NULL, NULL, NULL, &algorithm, X509_get_X509_PUBKEY(certificate)) == 1)
+		X509_ALGOR_get0(NULL, &type, &curve, algorithm);
+	return type == V_ASN1_OBJECT ? OBJ_obj2nid(curve) : NID_undef;
 }
 
 const char *certificate_key_weakness(X509 *certificate, enum tls_profile profile)
@@ -241,7 +244,7 @@ const char *certificate_key_weakness(X509 *certificate, enum tls_profile profile
 	int type = EVP_PKEY_id(key), bits = EVP_PKEY_bits(key);
 	bool rsa = type == EVP_PKEY_RSA || type == NID_rsassaPss;
 	if (profile == TLS_PROFILE_SUITEB) {
-		int curve = type == EVP_PKEY_EC ? curve_of(key) : NID_undef;
+		int curve = type == EVP_PKEY_EC ? curve_of(certificate) : NID_undef;
 		if (curve != NID_X9_62_prime256v1 && curve != NID_secp384r1)
 			wrong = "its key is not ECDSA P-256 or P-384, which tls-cert-profile suiteb asks for";
 	} else if (rsa ? bits < least[profile].rsa_bits : bits < least[profile].curve_bits) {

@@ -4,8 +4,6 @@
 #include "common/tls/certificate.h"
 #include "common/tls/tls_inside.h"
 
-#include "common/base/check.h"
-
 #include <openssl/err.h>
 
 #include <stdio.h>
@@ -238,8 +236,7 @@ struct tls_context *tls_context_new(const struct tls_settings *settings, char er
 		return NULL;
 	}
 	context->server = settings->server;
-	context->library = SSL_CTX_new(TLS_method());
-	if (!context->library || !library_prepare(context, settings)) {
+	if (!library_prepare(context, settings)) {
 		complain(error, "the TLS library cannot make a context");
 		goto failed;
 	}
@@ -272,6 +269,7 @@ void tls_context_free(struct tls_context **context)
 	X509_STORE_free(c->store);
 	certificates_free(c->ca);
 	SSL_CTX_free(c->library);
+	library_clear(c);
 	free(c);
 }
 

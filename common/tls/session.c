@@ -107,7 +107,10 @@ enum tls_state tls_step(struct tls *tls)
 	} else if (library_waits_for_signature(error)) {
 		tls->state = TLS_WANT_SIGNATURE;
 	} else if (error != SSL_ERROR_WANT_READ) {
-		fail(tls, error == SSL_ERROR_ZERO_RETURN ? "peer closed the TLS session" : NULL);
+		const char *reason = library_signature_refused(tls) ? "the holder of our private key refused to sign"
+			: error == SSL_ERROR_ZERO_RETURN	    ? "peer closed the TLS session"
+								    : NULL;
+		fail(tls, reason);
 	}
 	ERR_clear_error();
 	if (tls->state != TLS_FAILED)

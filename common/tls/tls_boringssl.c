@@ -3,9 +3,6 @@
  * defaults already leave out renegotiation, compression and early data. */
 #include "common/tls/tls_inside.h"
 
-#include <openssl/err.h>
-
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,9 +31,16 @@ bool library_prepare(struct tls_context *context, const struct tls_settings *set
 		count = sizeof accepted_suiteb / sizeof accepted_suiteb[0];
 	}
 	bool sha1 = settings->profile == TLS_PROFILE_INSECURE;
+	context->library = SSL_CTX_new(TLS_method());
+	if (!context->library)
+		return false;
 	SSL_CTX_set_options(context->library, SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE);
 	return SSL_CTX_set_verify_algorithm_prefs(context->library, list, count + sha1) &&
 		SSL_CTX_set_signing_algorithm_prefs(context->library, list, count);
+}
+
+void library_clear(struct tls_context *context)
+{
 }
 
 bool library_set_groups(SSL_CTX *library, const char *list)
@@ -47,6 +51,11 @@ bool library_set_groups(SSL_CTX *library, const char *list)
 bool library_waits_for_signature(int error)
 {
 	return error == SSL_ERROR_WANT_PRIVATE_KEY_OPERATION;
+}
+
+bool library_signature_refused(struct tls *tls)
+{
+	return tls->sign_answered && tls->signature_len == 0;
 }
 
 static enum ssl_private_key_result_t begin_signature(SSL *library, uint8_t *out, size_t *out_len, size_t room,
@@ -69,13 +78,11 @@ static enum ssl_private_key_result_t end_signature(SSL *library, uint8_t *out, s
 	struct tls *tls = SSL_get_app_data(library);
 	if (!tls->sign_answered)
 		return ssl_private_key_retry;
-	tls->sign_answered = false;
-	if (tls->signature_len == 0 || tls->signature_len > room) {
-		snprintf(tls->reason, sizeof tls->reason, "the holder of our private key refused to sign");
+	if (tls->signature_len == 0 || tls->signature_len > room)
 		return ssl_private_key_failure;
-	}
 	memcpy(out, tls->signature, tls->signature_len);
 	*out_len = tls->signature_len;
+	tls->sign_answered = false;
 	return ssl_private_key_success;
 }
 

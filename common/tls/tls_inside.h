@@ -28,8 +28,11 @@ struct peer_policy {
 	unsigned fingerprint_count;
 };
 
+struct library_extra; /* what the chosen library's file needs besides; may stay NULL */
+
 struct tls_context {
 	SSL_CTX *library;
+	struct library_extra *extra;
 	bool server;
 	STACK_OF(X509) * ca; /* what a new store is built of */
 	X509_STORE *store;   /* CA and CRL; each negotiation holds its own reference, so it can be swapped */
@@ -56,8 +59,10 @@ struct tls {
 
 /* -- the chosen library's file -- */
 
-/* The library's own switches: no tickets and so on, accepted signatures. False: out of memory. */
+/* Makes context->library with its own switches set: no tickets and so on, accepted signatures. False: out of memory. */
 bool library_prepare(struct tls_context *context, const struct tls_settings *settings);
+/* Frees what library_prepare() and library_sign_outside() made besides context->library, which is freed already. */
+void library_clear(struct tls_context *context);
 /* Puts signatures from outside in the place of a private key; the certificate is set. */
 bool library_sign_outside(struct tls_context *context, X509 *certificate, const struct tls_settings *settings,
 	char error[TLS_REASON_MAX]);
@@ -65,6 +70,8 @@ bool library_sign_outside(struct tls_context *context, X509 *certificate, const 
 bool library_set_groups(SSL_CTX *library, const char *list);
 /* True when SSL_get_error() said that the handshake waits for a signature. */
 bool library_waits_for_signature(int error);
+/* True, once, when the handshake that just failed did so because a signature was refused. */
+bool library_signature_refused(struct tls *tls);
 
 /* -- lists.c -- */
 

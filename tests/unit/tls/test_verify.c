@@ -269,7 +269,7 @@ START_TEST(a_new_crl_counts_for_later_negotiations_only)
 	/* A broken one changes nothing. */
 	ck_assert(!tls_context_set_crl(pair.server_context, "no CRL at all", error));
 	assert_contains(error, "crl-verify: ");
-	crl[strlen(crl) / 2] ^= 1;
+	crl[strlen(crl) / 2] = '\0';
 	ck_assert(!tls_context_set_crl(pair.server_context, crl, error));
 	tls_free(&pair.client);
 	tls_free(&pair.server);
