@@ -8,19 +8,13 @@
 
 /* Its default list lacks Ed25519 and ECDSA P-521, which stock accepts. */
 static const uint16_t accepted[] = {
-	SSL_SIGN_ED25519,
-	SSL_SIGN_ECDSA_SECP256R1_SHA256,
-	SSL_SIGN_ECDSA_SECP384R1_SHA384,
-	SSL_SIGN_ECDSA_SECP521R1_SHA512,
-	SSL_SIGN_RSA_PSS_RSAE_SHA256,
-	SSL_SIGN_RSA_PSS_RSAE_SHA384,
-	SSL_SIGN_RSA_PSS_RSAE_SHA512,
-	SSL_SIGN_RSA_PKCS1_SHA256,
-	SSL_SIGN_RSA_PKCS1_SHA384,
-	SSL_SIGN_RSA_PKCS1_SHA512,
-	SSL_SIGN_RSA_PKCS1_SHA1, /* last: only in profile "insecure" */
+	SSL_SIGN_ED25519, SSL_SIGN_ECDSA_SECP256R1_SHA256, SSL_SIGN_ECDSA_SECP384R1_SHA384,
+	SSL_SIGN_ECDSA_SECP521R1_SHA512, SSL_SIGN_RSA_PSS_RSAE_SHA256, SSL_SIGN_RSA_PSS_RSAE_SHA384,
+	SSL_SIGN_RSA_PSS_RSAE_SHA512, SSL_SIGN_RSA_PKCS1_SHA256, SSL_SIGN_RSA_PKCS1_SHA384,
+	SSL_SIGN_RSA_PKCS1_SHA512, SSL_SIGN_RSA_PKCS1_SHA1, /* last: only in profile "insecure" */
 };
-static const uint16_t accepted_suiteb[] = { SSL_SIGN_ECDSA_SECP256R1_SHA256, SSL_SIGN_ECDSA_SECP384R1_SHA384 };
+static const uint16_t accepted_suiteb[] = { SSL_SIGN_ECDSA_SECP256R1_SHA256,
+	SSL_SIGN_ECDSA_SECP384R1_SHA384 };
 
 bool library_prepare(struct tls_context *context, const struct tls_settings *settings)
 {
@@ -36,7 +30,7 @@ bool library_prepare(struct tls_context *context, const struct tls_settings *set
 		return false;
 	SSL_CTX_set_options(context->library, SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE);
 	return SSL_CTX_set_verify_algorithm_prefs(context->library, list, count + sha1) &&
-		SSL_CTX_set_signing_algorithm_prefs(context->library, list, count);
+	       SSL_CTX_set_signing_algorithm_prefs(context->library, list, count);
 }
 
 void library_clear(struct tls_context *context)
@@ -87,8 +81,8 @@ static enum ssl_private_key_result_t end_signature(SSL *library, uint8_t *out, s
 }
 
 /* Static RSA key exchange is in none of our cipher lists. */
-static enum ssl_private_key_result_t never_decrypt(SSL *library, uint8_t *out, size_t *out_len, size_t room,
-	const uint8_t *input, size_t len)
+static enum ssl_private_key_result_t never_decrypt(
+	SSL *library, uint8_t *out, size_t *out_len, size_t room, const uint8_t *input, size_t len)
 {
 	return ssl_private_key_failure;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * What only OpenSSL (3.0 and later) has: its switches, and signatures from outside through a provider of our own,
- * since its handshake cannot wait for one. Its security levels stay at 0: tls-cert-profile is judged in verify.c
- * and the lists here, the same as with the other library. */
+ * What only OpenSSL (3.0 and later) has: its switches, and signatures from outside through a provider of our
+ * own, since its handshake cannot wait for one. Its security levels stay at 0: tls-cert-profile is judged in
+ * verify.c and the lists here, the same as with the other library. */
 #include "common/tls/tls_openssl.h"
 #include "common/tls/tls_inside.h"
 
@@ -37,13 +37,14 @@ bool library_prepare(struct tls_context *context, const struct tls_settings *set
 	if (!context->library)
 		return false;
 	SSL_CTX_set_security_level(context->library, 0);
-	SSL_CTX_set_options(context->library, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
+	SSL_CTX_set_options(context->library,
+		SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
 			SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_SINGLE_DH_USE | SSL_OP_SINGLE_ECDH_USE);
-	const char *signatures = settings->profile == TLS_PROFILE_SUITEB ? accepted_suiteb
-		: settings->profile == TLS_PROFILE_INSECURE		 ? accepted_insecure
-									 : accepted;
+	const char *signatures = settings->profile == TLS_PROFILE_SUITEB     ? accepted_suiteb
+				 : settings->profile == TLS_PROFILE_INSECURE ? accepted_insecure
+									     : accepted;
 	return SSL_CTX_set_num_tickets(context->library, 0) == 1 &&
-		SSL_CTX_set1_sigalgs_list(context->library, signatures) == 1;
+	       SSL_CTX_set1_sigalgs_list(context->library, signatures) == 1;
 }
 
 void library_clear(struct tls_context *context)
@@ -84,7 +85,8 @@ bool library_sign_outside(struct tls_context *context, X509 *certificate, const 
 	EVP_PKEY *key = public_key ? outside_key_new(extra->library, public_key, &extra->signer) : NULL;
 	bool ok = key && SSL_CTX_use_PrivateKey(context->library, key) == 1;
 	if (!ok)
-		snprintf(error, TLS_REASON_MAX, "key: this kind of certificate cannot be signed for from outside");
+		snprintf(error, TLS_REASON_MAX,
+			"key: this kind of certificate cannot be signed for from outside");
 	EVP_PKEY_free(key);
 	EVP_PKEY_free(public_key);
 	return ok;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * A provider for OpenSSL that has no private keys. Its keys are a certificate's public half; a signature is asked
- * of somebody else, who is given the whole input and not its hash, so that he can see what he signs. OpenSSL takes
- * the sign operation from the provider that holds the key, which is why this works without an engine. */
+ * A provider for OpenSSL that has no private keys. Its keys are a certificate's public half; a signature is
+ * asked of somebody else, who is given the whole input and not its hash, so that he can see what he signs.
+ * OpenSSL takes the sign operation from the provider that holds the key, which is why this works without an
+ * engine. */
 #include "common/tls/tls_openssl.h"
 
 #include <openssl/core_dispatch.h>
@@ -103,7 +104,8 @@ static const OSSL_PARAM *key_import_types(int selection)
 {
 	static const OSSL_PARAM types[] = { OSSL_PARAM_octet_string(PUBLIC_PARAM, NULL, 0),
 		OSSL_PARAM_octet_string(SIGNER_PARAM, NULL, 0), OSSL_PARAM_BN(OSSL_PKEY_PARAM_RSA_N, NULL, 0),
-		OSSL_PARAM_BN(OSSL_PKEY_PARAM_RSA_E, NULL, 0), OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, NULL, 0),
+		OSSL_PARAM_BN(OSSL_PKEY_PARAM_RSA_E, NULL, 0),
+		OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, NULL, 0),
 		OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PUB_KEY, NULL, 0), OSSL_PARAM_END };
 	return types;
 }
@@ -118,7 +120,8 @@ static int key_get_params(void *data, OSSL_PARAM params[])
 static const OSSL_PARAM *key_gettable_params(void *provider)
 {
 	static const OSSL_PARAM types[] = { OSSL_PARAM_int(OSSL_PKEY_PARAM_BITS, NULL),
-		OSSL_PARAM_int(OSSL_PKEY_PARAM_SECURITY_BITS, NULL), OSSL_PARAM_int(OSSL_PKEY_PARAM_MAX_SIZE, NULL),
+		OSSL_PARAM_int(OSSL_PKEY_PARAM_SECURITY_BITS, NULL),
+		OSSL_PARAM_int(OSSL_PKEY_PARAM_MAX_SIZE, NULL),
 		OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, NULL, 0),
 		OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_DEFAULT_DIGEST, NULL, 0),
 		OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_MANDATORY_DIGEST, NULL, 0), OSSL_PARAM_END };
@@ -130,7 +133,10 @@ static const char *ec_operation(int operation)
 	return operation == OSSL_OP_SIGNATURE ? "ECDSA" : NULL;
 }
 
-#define FUNCTION(id, function) { id, (void (*)(void))(function) }
+#define FUNCTION(id, function)                                                                               \
+	{                                                                                                    \
+		id, (void (*)(void))(function)                                                               \
+	}
 #define KEY_FUNCTIONS(new_function)                                                                          \
 	FUNCTION(OSSL_FUNC_KEYMGMT_NEW, new_function), FUNCTION(OSSL_FUNC_KEYMGMT_FREE, key_free),           \
 		FUNCTION(OSSL_FUNC_KEYMGMT_HAS, key_has), FUNCTION(OSSL_FUNC_KEYMGMT_MATCH, key_match),      \
@@ -156,7 +162,10 @@ struct signing {
 static uint16_t scheme_of(const struct signing *signing)
 {
 	const char *type = signing->key->type;
-	int step = signing->hash_bits == 256 ? 0 : signing->hash_bits == 384 ? 1 : signing->hash_bits == 512 ? 2 : -1;
+	int step = signing->hash_bits == 256   ? 0
+		   : signing->hash_bits == 384 ? 1
+		   : signing->hash_bits == 512 ? 2
+					       : -1;
 	if (strcmp(type, "ED25519") == 0)
 		return signing->hash_bits == 0 ? 0x0807 : 0;
 	if (step < 0)
@@ -181,8 +190,8 @@ static int hash_bits(const char *name)
 	static const struct {
 		const char *name;
 		int bits;
-	} names[] = { { "SHA256", 256 }, { "SHA2-256", 256 }, { "SHA384", 384 }, { "SHA2-384", 384 }, { "SHA512", 512 },
-		{ "SHA2-512", 512 } };
+	} names[] = { { "SHA256", 256 }, { "SHA2-256", 256 }, { "SHA384", 384 }, { "SHA2-384", 384 },
+		{ "SHA512", 512 }, { "SHA2-512", 512 } };
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
 		if (strcasecmp(name, names[i].name) == 0)
 			return names[i].bits;
@@ -193,7 +202,8 @@ static int hash_bits(const char *name)
 static int signing_set(void *data, const OSSL_PARAM params[])
 {
 	struct signing *signing = data;
-	const OSSL_PARAM *param = params ? OSSL_PARAM_locate_const(params, OSSL_SIGNATURE_PARAM_PAD_MODE) : NULL;
+	const OSSL_PARAM *param =
+		params ? OSSL_PARAM_locate_const(params, OSSL_SIGNATURE_PARAM_PAD_MODE) : NULL;
 	if (!param)
 		return 1;
 	int padding = 0;
@@ -222,8 +232,8 @@ static int signing_init(void *data, const char *hash, void *key, const OSSL_PARA
 	return signing->key && signing->key->signer && signing_set(signing, params);
 }
 
-static int signing_sign(void *data, unsigned char *signature, size_t *len, size_t room, const unsigned char *input,
-	size_t input_len)
+static int signing_sign(void *data, unsigned char *signature, size_t *len, size_t room,
+	const unsigned char *input, size_t input_len)
 {
 	const struct signing *signing = data;
 	struct outside_signer *signer = signing->key->signer;
@@ -264,14 +274,17 @@ static const OSSL_ALGORITHM signature_kinds[] = {
 static const OSSL_ALGORITHM *provider_query(void *provider, int operation, int *no_cache)
 {
 	*no_cache = 0;
-	return operation == OSSL_OP_KEYMGMT ? key_kinds : operation == OSSL_OP_SIGNATURE ? signature_kinds : NULL;
+	return operation == OSSL_OP_KEYMGMT	? key_kinds
+	       : operation == OSSL_OP_SIGNATURE ? signature_kinds
+						: NULL;
 }
 
-static const OSSL_DISPATCH provider_functions[] = { FUNCTION(OSSL_FUNC_PROVIDER_QUERY_OPERATION, provider_query),
-	{ 0, NULL } };
+static const OSSL_DISPATCH provider_functions[] = {
+	FUNCTION(OSSL_FUNC_PROVIDER_QUERY_OPERATION, provider_query), { 0, NULL }
+};
 
-static int provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *from_core, const OSSL_DISPATCH **out,
-	void **provider)
+static int provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *from_core,
+	const OSSL_DISPATCH **out, void **provider)
 {
 	*out = provider_functions;
 	*provider = (void *)handle;
@@ -281,11 +294,12 @@ static int provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *fr
 OSSL_LIB_CTX *outside_library_new(void)
 {
 	OSSL_LIB_CTX *library = OSSL_LIB_CTX_new();
-	/* Both provide "RSA": whoever does not ask for ours by name is to have the default's. The context unloads them. */
-	if (library &&
-		(!OSSL_PROVIDER_add_builtin(library, PROVIDER_NAME, provider_init) ||
-			!OSSL_PROVIDER_load(library, "default") || !OSSL_PROVIDER_load(library, PROVIDER_NAME) ||
-			!EVP_set_default_properties(library, "?provider=default"))) {
+	/* Both provide "RSA": whoever does not ask for ours by name is to have the default's. The context
+	 * unloads them. */
+	if (library && (!OSSL_PROVIDER_add_builtin(library, PROVIDER_NAME, provider_init) ||
+			       !OSSL_PROVIDER_load(library, "default") ||
+			       !OSSL_PROVIDER_load(library, PROVIDER_NAME) ||
+			       !EVP_set_default_properties(library, "?provider=default"))) {
 		OSSL_LIB_CTX_free(library);
 		library = NULL;
 	}
@@ -299,8 +313,10 @@ EVP_PKEY *outside_key_new(OSSL_LIB_CTX *library, EVP_PKEY *public_key, struct ou
 	for (size_t i = 0; i < sizeof types / sizeof types[0] && !key; i++) {
 		if (!EVP_PKEY_is_a(public_key, types[i]))
 			continue;
-		OSSL_PARAM params[] = { OSSL_PARAM_construct_octet_string(PUBLIC_PARAM, &public_key, sizeof public_key),
-			OSSL_PARAM_construct_octet_string(SIGNER_PARAM, &signer, sizeof signer), OSSL_PARAM_construct_end() };
+		OSSL_PARAM params[] = { OSSL_PARAM_construct_octet_string(
+						PUBLIC_PARAM, &public_key, sizeof public_key),
+			OSSL_PARAM_construct_octet_string(SIGNER_PARAM, &signer, sizeof signer),
+			OSSL_PARAM_construct_end() };
 		EVP_PKEY_CTX *building = EVP_PKEY_CTX_new_from_name(library, types[i], PROPERTIES);
 		if (building && EVP_PKEY_fromdata_init(building) == 1)
 			EVP_PKEY_fromdata(building, &key, EVP_PKEY_KEYPAIR, params);

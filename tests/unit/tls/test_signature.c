@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * A hub's worker without a private key: signatures come from outside, later (BoringSSL) or at once (OpenSSL). */
+ * A hub's worker without a private key: signatures come from outside, later (BoringSSL) or at once (OpenSSL).
+ */
 #include "tests/unit/tls/tls_pair.h"
 
 #include <check.h>
@@ -37,10 +38,12 @@ static void sign_from_outside(const struct identity *server)
 {
 	struct tls_key *key = key_of(server);
 	for (unsigned version = 0x0303; version <= 0x0304; version++) {
-		struct tls_settings c = settings_of(false, &ca, &alice), s = settings_of_worker(&ca, server, key);
+		struct tls_settings c = settings_of(false, &ca, &alice),
+				    s = settings_of_worker(&ca, server, key);
 		c.version_min = c.version_max = version;
 		struct pair pair = pair_met(&c, &s);
-		ck_assert_msg(tls_step(pair.server) == TLS_READY, "%s; %s", tls_reason(pair.server), tls_reason(pair.client));
+		ck_assert_msg(tls_step(pair.server) == TLS_READY, "%s; %s", tls_reason(pair.server),
+			tls_reason(pair.client));
 		ck_assert_int_eq(tls_step(pair.client), TLS_READY);
 #ifdef TLS_BORINGSSL
 		ck_assert_uint_eq(pair.signatures, 1);
