@@ -109,6 +109,8 @@ void replay_window_note(struct replay_window *window, uint32_t id, mono_ms now)
 	}
 	if (window->highest - id < REPLAY_BITS)
 		window->seen[id % REPLAY_BITS / 64] |= UINT64_C(1) << id % 64;
+	if (window->checked == now)
+		window->highest_at_check = window->highest;
 }
 
 void replay_window_age(struct replay_window *window, mono_ms now)

@@ -24,7 +24,10 @@ struct key_sources {
 /* The TLS 1.0 PRF (RFC 2246 section 5) over MD5 and SHA-1. */
 bool prf_tls1(const uint8_t *secret, size_t secret_len, const uint8_t *seed, size_t seed_len, uint8_t *out,
 	size_t out_len);
-/* HKDF-Expand-Label with OpenVPN's prefix "ovpn " (RFC 8446 section 7.1 otherwise), SHA-256. */
+/* HKDF-Expand (RFC 5869 section 2.3), SHA-256. False also when more than 255 * 32 bytes are asked for. */
+bool hkdf_expand(const uint8_t secret[32], const uint8_t *info, size_t info_len, uint8_t *out, size_t out_len);
+/* HKDF-Expand-Label with OpenVPN's prefix "ovpn " (RFC 8446 section 7.1 otherwise), SHA-256. False also
+ * when label (250), context (255) or result (255 * 32) are longer than their length fields allow. */
 bool hkdf_expand_label(const uint8_t secret[32], const char *label, const uint8_t *context, size_t context_len,
 	uint8_t *out, size_t out_len);
 /* The old derivation; the session ids are those of client and server, big endian on the wire. */

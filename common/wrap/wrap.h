@@ -14,6 +14,7 @@
 enum {
 	STATIC_KEY_LEN = 256,
 	WRAP_MAX_OVERHEAD = 8 + DIGEST_MAX_LEN, /* beyond opcode and sender */
+	CLIENT_KEY_WRAPPED_MIN = 32 + STATIC_KEY_LEN + 2,
 	CLIENT_KEY_WRAPPED_MAX = 1024,
 	CLIENT_KEY_METADATA_MAX = CLIENT_KEY_WRAPPED_MAX - 32 - STATIC_KEY_LEN - 2,
 	SERVER_KEY_LEN = 128,
@@ -42,9 +43,10 @@ void wrap_init_crypt(struct wrap *wrap, const struct static_key *key, bool serve
 /* Bytes that the wrapping adds between sender and body. */
 size_t wrap_overhead(const struct wrap *wrap);
 
-/* The sender's counter of one session: starts at 1 with the time of first use, grows with every packet. */
+/* The sender's counter of one session: starts at 1 with the time of first use, grows with every packet. To start
+ * elsewhere (an early negotiation's 0x0f000001), set `next` and leave `time` 0. */
 struct wrap_counter {
-	uint32_t next; /* 0: never used */
+	uint32_t next; /* 0: never used, or with a time: used up */
 	uint32_t time;
 };
 
@@ -89,7 +91,8 @@ struct client_key {
 };
 
 /* Cuts the wrapped client key off the end of `datagram` (shortening *len) and unwraps it. FATE_NONE,
- * FATE_TOO_SHORT or FATE_CLIENT_KEY_BAD. */
+ * FATE_TOO_SHORT or FATE_CLIENT_KEY_BAD; then *len stays as it was. With `out` NULL it is only cut off: for a
+ * session that has its key already and must not take another (`server` is not used then). */
 enum fate client_key_cut(const struct server_key *server, const uint8_t *datagram, size_t *len,
 	struct client_key *out);
 /* Makes the wrapped form for a client file; its length, or 0 when there is no room. */
