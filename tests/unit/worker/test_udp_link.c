@@ -2,6 +2,11 @@
  * A link over the loopback interface: fates, trains, source addresses, dual-stack, and what GRO brings. */
 #include "tests/unit/worker/sockets.h"
 
+#include <net/if.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+
 enum { QUEUE = 128 };
 
 static struct loop loop;
@@ -356,6 +361,77 @@ START_TEST(a_train_received_whole_is_taken_apart)
 }
 END_TEST
 
+/* A namespace of its own, whose loopback device takes no datagram of 1400 bytes in one piece. */
+static bool make_narrow_loopback(void)
+{
+	struct ifreq request = { .ifr_name = "lo" };
+	int control;
+	bool made;
+
+	if (unshare(CLONE_NEWNET) < 0)
+		return false;
+	control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	request.ifr_mtu = 1300;
+	made = ioctl(control, SIOCSIFMTU, &request) == 0;
+	request.ifr_flags = IFF_UP | IFF_RUNNING;
+	made = made && ioctl(control, SIOCSIFFLAGS, &request) == 0;
+	close(control);
+	return made;
+}
+
+START_TEST(a_train_longer_than_the_path_allows_goes_one_by_one)
+{
+	if (!make_narrow_loopback()) {
+		fprintf(stderr, "no right to make a network namespace: left out\n");
+		return;
+	}
+	begin();
+	if (!link_.trains)
+		return;
+	for (unsigned i = 0; i < 10; i++)
+		queue(i, 1400, &peer_at);
+	udp_link_flush(&link_);
+	ck_assert_uint_eq(link_.counts.trains_refused, 1);
+	for (unsigned i = 0; i < 10; i++) {
+		ck_assert_int_eq(packets[i].fate, FATE_DELIVERED);
+		expect(i, 1400);
+	}
+	/* That is remembered; shorter ones still make trains. */
+	for (unsigned i = 0; i < 10; i++)
+		queue(i, i < 5 ? 1400 : 1200, &peer_at);
+	udp_link_flush(&link_);
+	ck_assert_uint_eq(link_.counts.trains_refused, 1);
+	ck_assert_uint_eq(link_.counts.trains, 1);
+	for (unsigned i = 0; i < 10; i++)
+		expect(i, i < 5 ? 1400 : 1200);
+	/* But not for ever. */
+	for (unsigned n = 0; n < 4096; n++) {
+		queue(0, 1400, &peer_at);
+		udp_link_flush(&link_);
+	}
+	ck_assert_uint_eq(link_.train_limit_for, 0);
+}
+END_TEST
+
+START_TEST(a_kernel_without_multishot_receive_is_noticed_at_the_first_completion)
+{
+	struct io_uring_cqe cqe = { .res = -EINVAL };
+	bool again;
+
+	begin();
+	link_.multishot = link_.armed = true;
+	ck_assert(!udp_link_complete(&link_, &cqe, &again));
+	ck_assert(!again);
+	ck_assert(!link_.armed);
+	ck_assert(!link_.multishot);
+	/* Later it is an error like others. */
+	link_.multishot = link_.armed = true;
+	ck_assert(!udp_link_complete(&link_, &cqe, &again));
+	ck_assert(link_.multishot);
+	ck_assert_uint_eq(link_.errors_in_row, 2);
+}
+END_TEST
+
 START_TEST(what_is_no_udp_socket_is_refused)
 {
 	int pair[2];
@@ -392,6 +468,8 @@ int main(void)
 	tcase_add_loop_test(tcase, a_dual_stack_link_sees_ipv4_peers_as_mapped_and_answers_them, 0, 2);
 	tcase_add_loop_test(tcase, ipv6_peers_are_heard_and_answered, 0, 2);
 	tcase_add_loop_test(tcase, a_train_received_whole_is_taken_apart, 0, 2);
+	tcase_add_test(tcase, a_train_longer_than_the_path_allows_goes_one_by_one);
+	tcase_add_test(tcase, a_kernel_without_multishot_receive_is_noticed_at_the_first_completion);
 	tcase_add_test(tcase, what_is_no_udp_socket_is_refused);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);
