@@ -74,6 +74,7 @@ struct config {
 	bool tap;
 	int txqueuelen; /* 0: leave alone */
 	unsigned tun_mtu, tun_mtu_max;
+	unsigned occ_mtu; /* what the options string says in place of tun_mtu; 0: tun_mtu */
 	bool ifconfig_on, ifconfig6_on, ifconfig_noexec, route_noexec;
 	uint32_t local4, netmask4, remote4; /* host order; remote4 for net30 and p2p */
 	struct in6_addr local6, remote6;
@@ -114,6 +115,7 @@ struct config {
 	const char *name_wanted;
 	const char *username_field; /* "CN" */
 	bool remote_cert_client;    /* remote-cert-tls client */
+	bool remote_cert_server;    /* remote-cert-tls server */
 	unsigned *remote_ku;        /* remote-cert-ku values; count 0 and remote_ku_any: extension must be there */
 	unsigned remote_ku_count;
 	bool remote_ku_any;
@@ -123,9 +125,11 @@ struct config {
 
 	/* control channel */
 	enum wrap_choice wrap;      /* for openers without a client key */
+	const char *wrap_path;      /* of the static key's file, for messages; NULL without */
 	uint8_t static_key[256];    /* tls-auth or tls-crypt */
 	int key_direction;          /* -1, 0, 1 */
 	bool crypt_v2;
+	const char *crypt_v2_path;
 	uint8_t crypt_v2_key[128];
 	bool force_cookie;
 	const char *auth; /* digest name as OpenVPN prints it, "SHA1" */
@@ -152,7 +156,7 @@ struct config {
 	const char *syslog_name;
 	const char *status_file; /* NULL: none */
 	unsigned status_s, status_version;
-	const char *writepid, *cd;
+	const char *writepid, *cd; /* cd: absolute; every other file name above is already joined with it */
 	int nice;
 	bool mlock;
 
@@ -167,9 +171,15 @@ struct conf_report {
 	void *context;
 };
 
-/* Parses OpenVPN's command line: `FILE`, or `--name args ...` where `--config FILE` may stand anywhere. Reads all
+/* Writes one problem as the line that logs and standard error show, `FILE:LINE: DIRECTIVE: WHAT (hint: HINT)`; the
+ * parts that are NULL, or line 0, are left out. Outside bytes are escaped. Returns `out`, always terminated. */
+char *config_problem_line(char *out, size_t room, const char *file, int line, const char *directive, const char *what,
+	const char *hint);
+
+/* Parses OpenVPN's command line (argv[0] is the program): `FILE`, or `--name args ...` where `--config FILE` may
+ * stand anywhere; what no option of OpenVPN is (--test-config) the caller takes out before. Reads all
  * files, checks everything that needs no root, reports every problem. NULL when there was an error or no memory;
- * the caller frees the result with config_free(), which wipes keys. */
+ * the caller frees the result with config_free(), which wipes keys and every byte that came from a file. */
 struct config *config_read(int argc, char *const *argv, const struct conf_report *report);
 void config_free(struct config **config);
 

@@ -193,8 +193,3 @@ int vpn_fate_count(void)
 {
 	return FATE_COUNT;
 }
-
-const char *vpn_version(void)
-{
-	return VPN_VERSION_TEXT;
-}
