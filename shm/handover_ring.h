@@ -59,6 +59,7 @@ struct ring_item {
 	uint8_t *payload;
 	uint32_t len;
 	uint32_t headroom, tailroom;
+	uint64_t at; /* the ring's own: where the record starts */
 };
 
 /* The ring from one worker to another; .ends is NULL for equal or unknown indices. */

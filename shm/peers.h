@@ -157,14 +157,15 @@ bool peers_move_owner(struct shm *shm, uint32_t slot, uint32_t generation, unsig
 /* What a successor finds in a slot of its dead predecessor. */
 enum peer_adoption {
 	PEER_NOT_OURS, /* free, or another's: leave it */
-	PEER_ADOPTED,  /* go on with it */
-	PEER_TORN, /* go on with it, but the identity was being written: read kept, then peers_write() again
-		    */
-	PEER_GIVE_UP, /* its owner died PEER_MAX_DEATHS times, or it was CLOSING: peers_release() it */
+	PEER_ADOPTED,  /* go on with it (a HANDSHAKE without keys in kept: release it) */
+	PEER_TORN, /* the same, but the identity was half-written and is empty now: peers_write() it again */
+	PEER_GIVE_UP, /* its owner died PEER_MAX_DEATHS times on it, or it was CLOSING: peers_release() it */
 };
-/* Repairs `slot` after its owner's death (version even again) and counts the death. Call once per birth and
- * slot, before anything else is done with it. */
-enum peer_adoption peers_adopt(struct shm *shm, uint32_t slot, unsigned owner, uint32_t *generation);
+/* Repairs `slot` after its owner's death, version even again. Call it once per birth and slot, before
+ * anything else is done with it. `at_fault`: the dead owner was at work on this very session
+ * (last_words_at_work()), so the death is counted; sessions that were merely there are not blamed. */
+enum peer_adoption peers_adopt(
+	struct shm *shm, uint32_t slot, unsigned owner, bool at_fault, uint32_t *generation);
 /* Forgets the deaths: the session was served long enough not to be their cause. */
 void peers_forgive(struct shm *shm, uint32_t slot, uint32_t generation);
 

@@ -52,7 +52,7 @@ struct shm_header {
 	uint64_t magic;
 	uint32_t version;
 	uint32_t header_len;
-	uint64_t layout; /* hash over every table's name and entry size, and over FATE and COUNTER rows */
+	uint64_t layout; /* shm_layout() of the build that made it */
 	uint64_t size;	 /* of the segment */
 	struct shm_sizes sizes;
 	uint64_t hash_key[2]; /* of every hash table in here */

@@ -43,15 +43,16 @@ struct stats_header {
 	uint64_t layout; /* of this file; readers of another build refuse */
 	uint64_t size;
 	struct stats_sizes sizes;
-	int64_t pid;	    /* the master's */
-	uint64_t pid_start; /* when the kernel started it, in its own ticks (field 22 of /proc/PID/stat) */
 	unix_s started_unix;
 	char name[STATS_NAME_ROOM]; /* hub.name */
 	char program_version[STATS_NAME_ROOM];
 	uint32_t listener_count, spare;
 	char listeners[STATS_MAX_LISTENERS][STATS_LISTENER_ROOM]; /* "udp4 0.0.0.0:1194" */
-	/* Changing. */
-	_Alignas(64) _Atomic uint32_t stopped; /* 1: ended in good order */
+	/* Changing, the master's. */
+	_Alignas(64) _Atomic int64_t pid; /* its own */
+	_Atomic uint64_t
+		pid_start; /* when the kernel started it, in its own ticks (field 22 of /proc/PID/stat) */
+	_Atomic uint32_t stopped; /* 1: ended in good order */
 	_Atomic uint32_t reloads;
 	_Atomic unix_s reloaded_unix;
 };

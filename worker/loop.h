@@ -47,10 +47,9 @@ struct loop_params {
 	struct loop_handlers handlers;
 };
 
-/* Why the ring or a part of it is not used; for one log line at start. */
+/* Whether and why the ring or a part of it is not used; for one log line at start. */
 struct loop_features {
-	bool ring;	 /* io_uring; else poll(2) */
-	bool restricted; /* and it refuses all but the operations of this loop */
+	bool ring; /* io_uring; else poll(2) */
 	bool defer_taskrun;
 	bool multishot_links, multishot_tun;
 	int ring_error; /* negative errno why there is no ring; 0 */
@@ -59,6 +58,8 @@ struct loop_features {
 struct loop_counts {
 	uint64_t turns, completions, batches, wakes_sent, wakes_got;
 };
+
+struct pollfd;
 
 struct loop {
 	struct loop_params params;

@@ -15,7 +15,7 @@ int sandbox_enter_identity(uid_t uid, gid_t gid);
 
 struct sandbox_needs {
 	bool ring; /* the loop runs on io_uring */
-	bool poll; /* it runs on poll(2) */
+	bool poll; /* it, or a library, waits with poll(2) */
 };
 
 /* What came to be, for one log line. */

@@ -11,7 +11,7 @@
 
 struct io_uring_cqe;
 struct io_uring_sqe;
-struct udp_link_outbox; /* messages and iovecs of a flush */
+struct udp_link_scratch; /* messages, names and control bytes of one system call */
 
 struct udp_link_params {
 	int fd;		  /* borrowed: a bound, non-blocking UDP socket */
@@ -41,16 +41,19 @@ struct udp_link {
 	bool armed;		  /* an operation of ours is in the ring */
 	bool full;		  /* a send met a full queue; loop.c clears it when the socket is writable */
 	bool full_watched;	  /* loop.c: the ring watches for that */
-	int64_t retry_at;	  /* mono_ms: not armed again before, after an error */
-	uint32_t train_limit;	  /* segments longer than this go alone */
-	unsigned train_limit_for; /* this many datagrams more */
+	unsigned errors_in_row;	  /* receive errors since the last datagram */
+	int64_t retry_at;	  /* mono_ms: not armed again before, after too many of them */
+	uint32_t train_limit;	  /* segments longer than this go alone ... */
+	unsigned train_limit_for; /* ... for this many datagrams more */
 	uint32_t payload;
 	struct buffers buffers;
 	struct msghdr receive_shape; /* tells the kernel how much name and control room to leave */
-	struct batch arriving;	     /* filled by completions, handed out by loop.c */
-	const struct packet *queue[BATCH_MAX];
+	struct packet split;	     /* gro: what is left of a train that did not fit into the batch ... */
+	uint32_t split_left, split_size; /* ... bytes, and bytes a datagram */
+	struct batch arriving;		 /* filled by completions, handed out by loop.c */
+	struct packet *queue[BATCH_MAX];
 	unsigned queued;
-	struct udp_link_outbox *outbox;
+	struct udp_link_scratch *scratch;
 	struct udp_link_counts counts;
 };
 

@@ -19,13 +19,19 @@ struct tls_settings {
 	bool server;
 	const char *ca_pem, *cert_pem, *extra_certs_pem, *crl_pem;
 	const char *key_pem;  /* NULL on a hub's worker: signatures come from outside (tls_signature_*) */
+	/* Only for the OpenSSL build, which cannot wait for a signature: asked during tls_feed() or tls_step() in the place
+	 * of TLS_WANT_SIGNATURE, with the same input. Gives the signature's length, or 0: refused. Must be set there when
+	 * key_pem is NULL; the BoringSSL build never calls it. */
+	size_t (*sign)(void *context, uint16_t algorithm, const uint8_t *input, size_t input_len, uint8_t *signature,
+		size_t room);
+	void *sign_context;
 	unsigned version_min, version_max; /* 0x0301..0x0304; max 0: the library's highest */
 	const char *cipher_list; /* TLS 1.2 and older, OpenSSL or IANA names, ':' between; NULL: default */
 	const char *groups;      /* OpenSSL or IANA names, ':' between; NULL: default */
 	enum tls_profile profile;
 	enum tls_name_check name_check;
 	const char *name_wanted;
-	const char *username_field; /* subject attribute that names the peer; NULL: "CN" */
+	const char *username_field; /* subject attribute that names the peer, several parted by spaces; NULL: "CN" */
 	bool want_client_usage;     /* remote-cert-tls client: KU present, EKU clientAuth */
 	bool want_server_usage;     /* remote-cert-tls server */
 	bool want_key_usage;        /* remote-cert-ku without values */

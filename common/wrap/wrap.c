@@ -14,9 +14,10 @@ static const struct wrap_method *const methods[] = {
  * NULL: no such kind. */
 static const struct wrap_method *method_of(const struct wrap *wrap, enum digest *digest)
 {
-	size_t kind = *(const volatile uint8_t *)&wrap->kind;
+	const volatile uint8_t *kind_at = &wrap->kind, *digest_at = &wrap->digest;
+	size_t kind = *kind_at;
 
-	*digest = (enum digest) * (const volatile uint8_t *)&wrap->digest;
+	*digest = (enum digest)(*digest_at);
 	return kind < sizeof(methods) / sizeof(methods[0]) ? methods[kind] : NULL;
 }
 
@@ -85,8 +86,7 @@ static bool counter_next(const struct wrap_counter *counter, unix_s now, uint32_
 {
 	if (counter->next) {
 		*id = counter->next;
-		/* A client that starts elsewhere than at 1 sets `next` beforehand and leaves the time to us.
-		 */
+		/* Without a time yet: `next` was set to start elsewhere than at 1. */
 		*time = counter->time ? counter->time : (uint32_t)now;
 		return true;
 	}

@@ -83,7 +83,8 @@ START_TEST(a_source_beyond_32_bits_gives_nothing)
 }
 END_TEST
 
-/* Who takes ids from whom, and where each id is marked. */
+/* Who takes blocks of ids from whom, and where each block is marked. Blocks are thrown away at once, so that
+ * the takers meet at the source as often as they can. */
 struct market {
 	struct packet_id_source source;
 	_Atomic uint32_t twice;
@@ -91,16 +92,19 @@ struct market {
 	_Atomic uint8_t given[1 << 20];
 };
 
+enum { MANY = 100000 }; /* blocks */
+
 /* Takes up to `blocks` blocks; ends at the first refusal. */
 static void market_take(struct market *market, uint16_t epoch, int blocks)
 {
-	struct packet_id_block block = { 0 };
-	for (int i = 0; i < blocks * PACKET_ID_BLOCK; i++) {
+	for (int i = 0; i < blocks; i++) {
+		struct packet_id_block block = { 0 };
 		if (!packet_id_reserve(&market->source, epoch, &block)) {
 			atomic_fetch_add(&market->refused, 1);
 			return;
 		}
-		if (atomic_exchange(&market->given[block.next++], 1))
+		bool whole = block.next % PACKET_ID_BLOCK == 1 && block.end - block.next == PACKET_ID_BLOCK;
+		if (!whole || atomic_exchange(&market->given[block.next / PACKET_ID_BLOCK], 1))
 			atomic_fetch_add(&market->twice, 1);
 	}
 }
@@ -115,7 +119,7 @@ static uint32_t market_given(struct market *market)
 
 static void *market_first_owner(void *market)
 {
-	market_take(market, 1, 100);
+	market_take(market, 1, MANY);
 	return NULL;
 }
 
@@ -124,7 +128,7 @@ static void *market_old_owner(void *at)
 {
 	struct market *market = at;
 	struct packet_id_block block = { 0 };
-	market_take(market, 1, 300);
+	market_take(market, 1, 3 * MANY);
 	while (atomic_load(&market->source.word) >> 48 == 1)
 		sched_yield();
 	for (int i = 0; i < 20000; i++)
@@ -135,7 +139,7 @@ static void *market_old_owner(void *at)
 
 static void *market_new_owner(void *market)
 {
-	market_take(market, 2, 100);
+	market_take(market, 2, MANY);
 	return NULL;
 }
 
@@ -150,8 +154,7 @@ START_TEST(threads_that_share_an_epoch_never_get_the_same_id)
 		pthread_join(threads[i], NULL);
 	ck_assert_uint_eq(market->twice, 0);
 	ck_assert_uint_eq(market->refused, 0);
-	ck_assert_uint_eq(market_given(market), 400 * PACKET_ID_BLOCK);
-	ck_assert_uint_eq(market->given[0], 0);
+	ck_assert_uint_eq(market_given(market), 4 * MANY);
 	free(market);
 }
 END_TEST
@@ -174,7 +177,34 @@ START_TEST(a_successor_and_an_owner_that_keeps_trying_never_get_the_same_id)
 	}
 	ck_assert_uint_eq(market->twice, 0);
 	ck_assert_uint_le(market->refused, 2); /* old ones at most: both new ones got all they wanted */
-	ck_assert_uint_ge(market_given(market), 250 * PACKET_ID_BLOCK);
+	ck_assert_uint_ge(market_given(market), 2 * MANY + 50);
+	free(market);
+}
+END_TEST
+
+static void *market_adopter(void *at)
+{
+	struct market *market = at;
+	for (int i = 0; i < MANY; i++) {
+		packet_id_adopt(&market->source, 1);
+		market_take(market, 1, 1);
+	}
+	return NULL;
+}
+
+START_TEST(adopting_while_others_take_gives_nothing_back)
+{
+	struct market *market = calloc(1, sizeof(*market));
+	pthread_t threads[4];
+	packet_id_adopt(&market->source, 1);
+	for (int i = 0; i < 4; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL,
+					 i % 2 ? market_adopter : market_first_owner, market),
+			0);
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	ck_assert_uint_eq(market->twice, 0);
+	ck_assert_uint_eq(market_given(market), 4 * MANY);
 	free(market);
 }
 END_TEST
@@ -191,7 +221,7 @@ START_TEST(processes_that_adopt_from_each_other_never_get_the_same_id)
 		ck_assert_int_ge(child, 0);
 		if (child == 0) {
 			packet_id_adopt(&market->source, epoch);
-			market_take(market, epoch, 200);
+			market_take(market, epoch, MANY);
 			_exit(0);
 		}
 	}
@@ -201,8 +231,7 @@ START_TEST(processes_that_adopt_from_each_other_never_get_the_same_id)
 		ck_assert_int_eq(status, 0);
 	}
 	ck_assert_uint_eq(market->twice, 0);
-	ck_assert_uint_ge(
-		market_given(market), 200 * PACKET_ID_BLOCK); /* the last to adopt got all it wanted */
+	ck_assert_uint_ge(market_given(market), MANY); /* the last to adopt got all it wanted */
 	munmap(market, sizeof(*market));
 }
 END_TEST
@@ -375,6 +404,7 @@ FIXTURE_MAIN("packet_id", ids_start_at_one_and_follow_each_other_across_blocks,
 	ids_end_before_they_could_start_again, a_source_beyond_32_bits_gives_nothing,
 	threads_that_share_an_epoch_never_get_the_same_id,
 	a_successor_and_an_owner_that_keeps_trying_never_get_the_same_id,
+	adopting_while_others_take_gives_nothing_back,
 	processes_that_adopt_from_each_other_never_get_the_same_id, the_first_id_may_be_any_but_zero,
 	an_id_is_taken_once_and_only_within_the_width, a_width_beyond_the_ring_is_the_ring,
 	without_a_width_ids_come_strictly_in_order, random_sequences_end_as_in_a_simple_model,

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT
+ * A session rebuilt from what its slot kept. The kept bytes are read as if a stranger had written them. */
+#include "common/engine/session.h"
+
+static bool kept_makes_sense(const struct vpn_endpoint *e, const struct kept *k)
+{
+	return k->layout == KEPT_LAYOUT && k->server == e->server && k->open && k->current < 2 && k->key_id <= 7 &&
+		k->cipher > CIPHER_UNKNOWN && k->cipher < CIPHER_COUNT && k->wrap.kind <= WRAP_CRYPT &&
+		k->dynamic_wrap.kind <= WRAP_CRYPT && k->remote_session && k->local_session &&
+		memchr(k->name, 0, sizeof(k->name));
+}
+
+static bool adopt_key(struct vpn_session *s, unsigned index)
+{
+	struct data_kept *key = &s->kept->keys[index];
+
+	if (key->cipher <= CIPHER_UNKNOWN || key->cipher >= CIPHER_COUNT || key->key_id > 7 || key->send_half > 1 ||
+		key->window.width > REPLAY_BITS)
+		return false;
+	packet_id_adopt(&key->ids, s->endpoint->epoch);
+	s->keys[index] = data_key_new(key, s->endpoint->epoch);
+	return s->keys[index] != NULL;
+}
+
+vpn_session *vpn_session_adopt(vpn_endpoint *endpoint, void *kept, vpn_ms now, vpn_ms renegotiate_at)
+{
+	struct vpn_session *s;
+
+	if (!kept_makes_sense(endpoint, kept) || !(s = session_new(endpoint, kept, now)))
+		return NULL;
+	struct kept *k = s->kept;
+	bool current = adopt_key(s, k->current), previous = adopt_key(s, 1u - k->current);
+	if (!current && !previous) {
+		vpn_session_free(&s, false);
+		return NULL;
+	}
+	if (!current)
+		k->current ^= 1; /* it died while the new set was being written */
+	k->expires[k->current] = MONO_NEVER;
+	s->state = SESSION_OPEN;
+	s->admission = ADMISSION_GRANTED;
+	s->push_done = true;
+	s->open_since = now;
+	s->send_from = now;
+	s->renegotiate_at = renegotiate_at;
+	return s;
+}

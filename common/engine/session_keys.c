@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT
+ * The two key sets of a session: the current one and the one before it. */
+#include "common/engine/session.h"
+#include "common/base/secret.h"
+
+#include <stdatomic.h>
+
+void session_drop_key(struct vpn_session *s, unsigned index)
+{
+	data_key_free(&s->keys[index]);
+	secret_wipe(&s->kept->keys[index], sizeof(s->kept->keys[index]));
+	s->kept->expires[index] = MONO_NEVER;
+}
+
+static bool key_material(struct vpn_session *s, uint8_t out[KEY_MATERIAL_LEN])
+{
+	const struct kept *k = s->kept;
+	uint64_t client = k->server ? k->remote_session : k->local_session;
+	uint64_t server = k->server ? k->local_session : k->remote_session;
+
+	if (k->tls_ekm)
+		return tls_export(s->negotiation->tls, EXPORT_LABEL_DATA, out, KEY_MATERIAL_LEN);
+	return derive_from_sources(&s->negotiation->sources, client, server, out);
+}
+
+bool session_make_keys(struct vpn_session *s, mono_ms now)
+{
+	struct negotiation *n = s->negotiation;
+	struct kept *k = s->kept;
+	unsigned index = s->keys[k->current & 1] ? 1 - (k->current & 1) : (k->current & 1);
+	struct data_kept *key = &k->keys[index];
+
+	session_drop_key(s, index);
+	key->key_id = n->key_id;
+	key->send_half = k->server ? 1 : 0;
+	key->peer_id = k->peer_id;
+	key->window.width = s->endpoint->replay_window;
+	key->window.limit_s = s->endpoint->replay_window_s;
+	packet_id_adopt(&key->ids, s->endpoint->epoch);
+	bool good = key_material(s, key->material);
+	secret_wipe(&n->sources, sizeof(n->sources));
+	/* The cipher last: with it the set counts as one, for whoever finds it after our death. */
+	atomic_signal_fence(memory_order_release);
+	key->cipher = k->cipher;
+	s->keys[index] = good ? data_key_new(key, s->endpoint->epoch) : NULL;
+	if (!s->keys[index]) {
+		session_drop_key(s, index);
+		negotiation_failed(s, "no data keys could be made", now);
+		return false;
+	}
+	span_ms wait = s->endpoint->hand_window;
+	if (s->endpoint->reneg && s->endpoint->reneg / 2 < wait)
+		wait = s->endpoint->reneg / 2;
+	s->send_from = n->first ? now : n->began + wait;
+	k->expires[index] = MONO_NEVER;
+	k->current = (uint8_t)index;
+	k->open = true;
+	n->keyed = true;
+	s->keyed_at = now;
+	session_plan_renegotiation(s, now);
+	return true;
+}
+
+void session_plan_renegotiation(struct vpn_session *s, mono_ms now)
+{
+	const struct vpn_endpoint *e = s->endpoint;
+	uint32_t chance;
+
+	s->renegotiate_at = MONO_NEVER;
+	if (!e->reneg)
+		return;
+	crypto_random(&chance, sizeof(chance));
+	s->renegotiate_at = now + e->reneg_min + (span_ms)(chance % (uint32_t)(e->reneg - e->reneg_min + 1));
+}
+
+struct data_key *session_send_key(struct vpn_session *s, mono_ms now)
+{
+	unsigned current = s->kept->current & 1, previous = 1 - current;
+
+	/* The peer gets time to finish before it sees the new key. */
+	if (s->keys[previous] && now < s->send_from && now < s->kept->expires[previous])
+		return s->keys[previous];
+	return s->keys[current];
+}

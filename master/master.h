@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT
+ * What the files of this room share: the master's whole state. One process, one thread, one loop (supervise.c). */
+#ifndef MASTER_MASTER_H
+#define MASTER_MASTER_H
+
+#include "common/base/time.h"
+#include "conf/config.h"
+#include "master/keyholder.h"
+#include "master/listen.h"
+#include "master/steering.h"
+#include "master/tunnel.h"
+#include "shm/segment.h"
+#include "shm/stats.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+enum {
+	RESPAWN_STEP_MS = 100,     /* the first pause after a second quick death; doubled by each further one */
+	RESPAWN_MAX_MS = 5000,
+	QUICK_DEATH_MS = 5000,     /* a life shorter than that counts as quick */
+	READY_DEADLINE_MS = 15000, /* a worker that is not ready by then is ended */
+	LEAVE_DEADLINE_MS = 2000,
+	STOP_DEADLINE_MS = 2000,
+	DEATH_NOTE_MAX = 640,
+};
+
+/*  STARTING ──all ready──> RUNNING ──SIGTERM, SIGINT──> STOPPING ──all gone──> end
+ *      └──one died, a signal──────────────────────────────^
+ *  STARTING: nobody outside knows of us: no pid file, the first process still waits. A death ends the start.
+ *  RUNNING: whoever dies is reborn. Reloads happen here.
+ *  STOPPING: nobody is reborn. */
+enum phase { PHASE_STARTING, PHASE_RUNNING, PHASE_STOPPING };
+
+/* One worker's place; its index is its place in master->seats. */
+struct seat {
+	pid_t pid;     /* -1: nobody */
+	int orders_fd; /* our end; -1 with nobody */
+	int cpu;
+	unsigned generation; /* it was born with that generation of the configuration */
+	bool ready, leaving, had_one;
+	unsigned quick_deaths;
+	mono_ms born_at;
+	mono_ms respawn_at; /* MONO_NEVER: not to be reborn now */
+	mono_ms kill_at;    /* when patience ends */
+	char death[DEATH_NOTE_MAX]; /* how the last one died; told with its successor's name */
+};
+
+/* What a reload exchanges, all together. */
+struct generation {
+	unsigned number;
+	struct config *config;
+	struct key_source key;
+	struct keyholder keyholder;
+	char *crl_text; /* newer than the configuration's, whose `crl` points to it; NULL: none */
+};
+
+struct findings;
+
+struct master {
+	int argc;
+	char **argv;
+	int start_directory; /* where relative names of the command line count from */
+	const struct findings *warnings; /* of the first reading, for the log; NULL once told */
+	struct config *reading; /* of a reload that is not accepted yet */
+	enum phase phase;
+	int exit_status;
+
+	struct generation now, before; /* before: kept until every worker runs with `now`; config NULL: none */
+	struct config *born; /* the first: what only a restart can change stays as it says */
+	uid_t uid;
+	gid_t gid;
+
+	struct listeners listeners;
+	struct tunnel tunnel;
+	bool routes_set;
+	struct steering steering;
+	struct shm *shm;
+	struct stats *stats;
+	int *wake_fds; /* one eventfd per worker */
+
+	unsigned workers;
+	struct seat *seats;
+
+	int signal_fd, epoll_fd;
+	int lock_fd, tell_first; /* tell_first: pipe to the waiting first process of `daemon`, -1 none */
+	bool pid_file_written;
+	char lock_path[256];
+
+	bool reload_again;          /* a SIGHUP came during a reload */
+	mono_ms keyholder_born_at;  /* the last replacement */
+	mono_ms keyholder_at;       /* when to try again; MONO_NEVER */
+	mono_ms status_at, crl_at; /* MONO_NEVER: not wanted */
+	mono_ms status_earliest;   /* not more often than this when clients come and go */
+	struct stat crl_seen;
+};
+
+/* start.c: everything before the loop, in order. 0, or the exit status; master_end() afterwards in either case. */
+int master_start(struct master *m);
+/* Takes everything down again in reverse, each part if it is there. */
+void master_end(struct master *m);
+/* What a child that must know nothing of it lets go. */
+void master_forget(void *master);
+
+/* supervise.c: births, deaths, orders, the loop. */
+bool worker_birth(struct master *m, unsigned index);
+/* Runs until the end; gives the exit status. */
+int supervise(struct master *m);
+void supervise_stop(struct master *m, int exit_status);
+/* To be called for each new keyholder. */
+void supervise_watch_keyholder(struct master *m);
+/* Asks the workers of older generations to leave, one after another; called whenever one may go. */
+void supervise_roll(struct master *m);
+
+/* reload.c */
+void reload(struct master *m);
+/* Puts into `fresh` what only a restart can change, as it was `born`; the directives that wanted otherwise are listed in
+ * `changed`. Pointers into born's memory: that must live on. */
+void reload_keep_born(struct config *fresh, const struct config *born, char *changed, size_t room);
+/* The new configuration does not even start: back to the one before. */
+void reload_undo(struct master *m);
+/* Every worker runs with the present generation: the one before may go. */
+void reload_settled(struct master *m);
+/* The keyholder died: another one, and workers with channels to it. */
+void keyholder_reborn(struct master *m);
+/* Reads the CRL file again if it changed and sends it to the workers. */
+void crl_watch(struct master *m);
+/* Opens the log as the configuration says. */
+int log_configure(const struct config *config);
+
+mono_ms master_now(void);
+
+#endif

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT
+ * Capabilities by libcap-ng, limits, ids. Workers have their own counterpart in worker/; this file serves the master and
+ * the keyholder. */
+#include "master/privilege.h"
+
+#include "master/log.h"
+
+#include <cap-ng.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int privilege_account(const struct config *config, uid_t *uid, gid_t *gid)
+{
+	if (geteuid() != 0) {
+		*uid = geteuid();
+		*gid = getegid();
+		return 0;
+	}
+	const struct passwd *user = getpwnam(config->user);
+	if (!user) {
+		log_line(LOG_LEVEL_ERROR, "user %s: no such user", config->user);
+		return -ENOENT;
+	}
+	*uid = user->pw_uid;
+	*gid = user->pw_gid;
+	const struct group *group = getgrnam(config->group);
+	if (group) {
+		*gid = group->gr_gid;
+	} else if (strcmp(config->group, "nogroup") != 0) { /* the default's name differs between systems */
+		log_line(LOG_LEVEL_ERROR, "group %s: no such group", config->group);
+		return -ENOENT;
+	}
+	if (*uid == 0) {
+		log_line(LOG_LEVEL_ERROR, "user %s: workers never run as root (write another user, or none for nobody)",
+			config->user);
+		return -EPERM;
+	}
+	return 0;
+}
+
+/* Raises a limit as far as it goes, never lowers it. */
+static void raise_limit(int resource, rlim_t wanted, const char *name, const char *cost)
+{
+	struct rlimit now;
+	if (getrlimit(resource, &now) < 0 || now.rlim_cur >= wanted)
+		return;
+	struct rlimit more = { .rlim_cur = wanted, .rlim_max = now.rlim_max > wanted ? now.rlim_max : wanted };
+	if (setrlimit(resource, &more) == 0)
+		return;
+	more = (struct rlimit){ .rlim_cur = now.rlim_max, .rlim_max = now.rlim_max };
+	setrlimit(resource, &more);
+	/* root's CAP_IPC_LOCK makes the limit on locked memory moot where the locking is done */
+	if (resource != RLIMIT_MEMLOCK || geteuid() != 0)
+		log_line(LOG_LEVEL_NOTICE, "WARNING: %s is %llu where %llu is needed: %s", name,
+			(unsigned long long)now.rlim_max, (unsigned long long)wanted, cost);
+}
+
+void privilege_prepare(size_t fds, size_t locked, const struct config *config)
+{
+	umask(077);
+	struct rlimit none = { 0, 0 };
+	setrlimit(RLIMIT_CORE, &none);
+	prctl(PR_SET_DUMPABLE, 0);
+	raise_limit(RLIMIT_NOFILE, fds, "RLIMIT_NOFILE", "connections will be refused at some point");
+	raise_limit(RLIMIT_MEMLOCK, locked, "RLIMIT_MEMLOCK", "keys may be swapped out");
+	if (config->nice && setpriority(PRIO_PROCESS, 0, config->nice) < 0)
+		log_line(LOG_LEVEL_NOTICE, "WARNING: nice %d was refused: %s", config->nice, strerror(errno));
+}
+
+/* What births, reload and the end need. KILL, SETUID, SETGID and SETPCAP: children are born, give everything up, and are
+ * ended. IPC_LOCK: their key memory. NET_ADMIN: the device at the end. NET_BIND_SERVICE, BPF, CHOWN, SYS_NICE: what a
+ * later birth may set up anew. */
+static const int kept[] = { CAP_KILL, CAP_SETUID, CAP_SETGID, CAP_SETPCAP, CAP_IPC_LOCK, CAP_NET_ADMIN,
+	CAP_NET_BIND_SERVICE, CAP_BPF, CAP_CHOWN, CAP_SYS_NICE };
+
+static bool is_kept(int cap)
+{
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+		if (kept[i] == cap)
+			return true;
+	return false;
+}
+
+int privilege_reduce_master(void)
+{
+	if (geteuid() != 0)
+		return 0;
+	if (capng_get_caps_process() < 0)
+		return -EPERM;
+	for (int cap = 0; cap <= CAP_LAST_CAP; cap++)
+		if (!is_kept(cap))
+			capng_update(CAPNG_DROP,
+				CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE | CAPNG_BOUNDING_SET, (unsigned)cap);
+	return capng_apply(CAPNG_SELECT_BOTH) < 0 ? -EPERM : 0;
+}
+
+int privilege_drop_all(uid_t uid, gid_t gid, pid_t parent)
+{
+	if (geteuid() == 0) {
+		for (int cap = 0; cap <= CAP_LAST_CAP; cap++)
+			if (prctl(PR_CAPBSET_READ, cap) == 1 && prctl(PR_CAPBSET_DROP, cap) < 0)
+				return -errno;
+		if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
+			return -errno;
+		uid_t r, e, s;
+		gid_t gr, ge, gs;
+		if (getresuid(&r, &e, &s) < 0 || r != uid || e != uid || s != uid || getresgid(&gr, &ge, &gs) < 0 ||
+			gr != gid || ge != gid || gs != gid)
+			return -EPERM;
+		if (uid != 0 && setuid(0) == 0)
+			return -EPERM; /* there is a way back */
+	}
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0 ||
+		prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) /* after the uid change, which would undo it */
+		return -errno;
+	return getppid() == parent ? 0 : -ESRCH; /* it died before we could ask to be told */
+}
+
+void privilege_child_begin(const int *keep, size_t count)
+{
+	for (int number = 1; number < NSIG; number++)
+		signal(number, SIG_DFL); /* fails for two of them, which cannot be changed anyway */
+	sigset_t none;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+
+	/* close the gaps between the listed ones, smallest first */
+	unsigned from = 3;
+	for (;;) {
+		unsigned next = UINT_MAX;
+		for (size_t i = 0; i < count; i++)
+			if (keep[i] >= (int)from && (unsigned)keep[i] < next)
+				next = (unsigned)keep[i];
+		if (next > from)
+			close_range(from, next == UINT_MAX ? UINT_MAX : next - 1, 0);
+		if (next == UINT_MAX)
+			break;
+		from = next + 1;
+	}
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null >= 0) {
+		dup2(null, STDIN_FILENO);
+		dup2(null, STDOUT_FILENO);
+		close(null);
+	}
+}

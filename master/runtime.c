@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT
+ * Directory, lock, pid file, background. */
+#include "master/runtime.h"
+
+#include "master/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* The umask is ours alone; others must be able to look inside. */
+static int make_directory(const char *dir)
+{
+	if (mkdir(dir, 0755) == 0)
+		return chmod(dir, 0755) < 0 ? -errno : 0;
+	struct stat there;
+	if (errno != EEXIST)
+		return -errno;
+	if (stat(dir, &there) < 0)
+		return -errno;
+	return S_ISDIR(there.st_mode) ? 0 : -ENOTDIR;
+}
+
+static long holder_of(int fd)
+{
+	char text[32] = "";
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+	return n > 0 ? atol(text) : 0;
+}
+
+/* A file that was removed after we opened it locks nobody out. */
+static bool still_there(int fd, const char *path)
+{
+	struct stat opened, named;
+	return fstat(fd, &opened) == 0 && lstat(path, &named) == 0 && opened.st_ino == named.st_ino &&
+	       opened.st_dev == named.st_dev;
+}
+
+int runtime_lock(const char *dir, const char *name, char *path, size_t room)
+{
+	int error = make_directory(dir);
+	if (error) {
+		log_line(LOG_LEVEL_ERROR, "hub.runtime-dir %s: %s", dir, strerror(-error));
+		return error;
+	}
+	if ((size_t)snprintf(path, room, "%s/%s.lock", dir, name) >= room)
+		return -ENAMETOOLONG;
+	for (;;) {
+		int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0644);
+		if (fd < 0) {
+			error = -errno;
+			log_line(LOG_LEVEL_ERROR, "%s: %s", path, strerror(-error));
+			return error;
+		}
+		if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+			error = errno == EWOULDBLOCK ? -EBUSY : -errno;
+			if (error == -EBUSY)
+				log_line(LOG_LEVEL_ERROR,
+					"A hub named %s is running already: pid %ld (another one needs its own hub.name)",
+					name, holder_of(fd));
+			else
+				log_line(LOG_LEVEL_ERROR, "%s: %s", path, strerror(-error));
+			close(fd);
+			return error;
+		}
+		if (still_there(fd, path)) {
+			char text[32];
+			int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+			fchmod(fd, 0644);
+			if (ftruncate(fd, 0) == 0)
+				(void)!write(fd, text, (size_t)len);
+			return fd;
+		}
+		close(fd);
+	}
+}
+
+void runtime_unlock(int fd, const char *path)
+{
+	if (fd < 0)
+		return;
+	unlink(path); /* while we hold it: nobody else can have locked this very file */
+	close(fd);
+}
+
+int runtime_daemonize(void)
+{
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	pid_t child = fork();
+	if (child < 0)
+		return -errno;
+	if (child > 0) {
+		uint8_t status = 1;
+		close(ends[1]);
+		ssize_t n;
+		while ((n = read(ends[0], &status, 1)) < 0 && errno == EINTR)
+			;
+		_exit(n == 1 ? status : 1); /* it died without a word */
+	}
+	close(ends[0]);
+	setsid();
+	return ends[1];
+}
+
+void runtime_tell(int fd, int status)
+{
+	if (fd < 0)
+		return;
+	uint8_t word = (uint8_t)status;
+	if (status == 0) {
+		int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+		for (int i = 0; null >= 0 && i < 3; i++)
+			dup2(null, i);
+		if (null > 2)
+			close(null);
+	}
+	(void)!write(fd, &word, 1);
+	close(fd);
+}
+
+int pid_file_write(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0644);
+	if (fd < 0)
+		return -errno;
+	char text[32];
+	int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+	int error = write(fd, text, (size_t)len) == len ? 0 : -EIO;
+	fchmod(fd, 0644);
+	close(fd);
+	return error;
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT
+ * Two eBPF programs, put together instruction by instruction, and the bpf(2) calls that load them: no compiler, no library.
+ * Both are of type socket filter, the only one that SO_ATTACH_REUSEPORT_EBPF and TUNSETSTEERINGEBPF both take. That type
+ * cannot look at packet bytes directly, so they are copied to the stack by bpf_skb_load_bytes(). Byte 0 is the first of
+ * the UDP payload in a reuseport program (the kernel pulls the header first), and the IP header on a tun device. */
+#include "master/steering.h"
+
+#include "common/base/check.h"
+#include "common/wire/wire.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <linux/if_tun.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* clang-format off */
+#define INSN(c, d, s, o, i) ((struct bpf_insn){ .code = (c), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i) })
+#define MOV(dst, src)            INSN(BPF_ALU64 | BPF_MOV | BPF_X, dst, src, 0, 0)
+#define MOV_IMM(dst, imm)        INSN(BPF_ALU64 | BPF_MOV | BPF_K, dst, 0, 0, imm)
+#define MOV32_IMM(dst, imm)      INSN(BPF_ALU | BPF_MOV | BPF_K, dst, 0, 0, imm)
+#define ALU32_IMM(op, dst, imm)  INSN(BPF_ALU | (op) | BPF_K, dst, 0, 0, imm)
+#define ADD_IMM(dst, imm)        INSN(BPF_ALU64 | BPF_ADD | BPF_K, dst, 0, 0, imm)
+#define FROM_BIG_ENDIAN(dst)     INSN(BPF_ALU | BPF_END | BPF_TO_BE, dst, 0, 0, 32)
+#define LOAD32(dst, src, off)    INSN(BPF_LDX | BPF_MEM | BPF_W, dst, src, off, 0)
+#define STORE32(dst, off, src)   INSN(BPF_STX | BPF_MEM | BPF_W, dst, src, off, 0)
+#define CALL(function)           INSN(BPF_JMP | BPF_CALL, 0, 0, 0, function)
+#define EXIT                     INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)
+
+enum { R0, R1, R2, R3, R4, R6 = 6, R7 = 7, FP = 10 };
+/* clang-format on */
+
+static int bpf(int command, union bpf_attr *attr)
+{
+	long result = syscall(SYS_bpf, command, attr, sizeof(*attr));
+	return result < 0 ? -errno : (int)result;
+}
+
+/* An array of owners, mapped. Values are 64 bits wide because the kernel rounds up to that in a mappable array. */
+static int make_table(uint32_t count, const char *name, volatile uint64_t **table, size_t *size)
+{
+	union bpf_attr attr = { .map_type = BPF_MAP_TYPE_ARRAY };
+	attr.key_size = sizeof(uint32_t);
+	attr.value_size = sizeof(uint64_t);
+	attr.max_entries = count;
+	attr.map_flags = BPF_F_MMAPABLE;
+	snprintf(attr.map_name, sizeof(attr.map_name), "%s", name);
+	int fd = bpf(BPF_MAP_CREATE, &attr);
+	if (fd < 0)
+		return fd;
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	*size = (count * sizeof(uint64_t) + page - 1) / page * page;
+	void *map = mmap(NULL, *size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED) {
+		int error = -errno;
+		close(fd);
+		return error;
+	}
+	*table = map;
+	for (uint32_t i = 0; i < count; i++)
+		(*table)[i] = STEERING_NOBODY;
+	return fd;
+}
+
+/* A program being written down; jumps are landed once their target is reached. */
+struct program {
+	unsigned count;
+	struct bpf_insn at[96];
+};
+
+static unsigned put(struct program *p, struct bpf_insn insn)
+{
+	CHECK(p->count < sizeof(p->at) / sizeof(p->at[0]));
+	p->at[p->count] = insn;
+	return p->count++;
+}
+
+static unsigned put_jump(struct program *p, int condition, int reg, int32_t value)
+{
+	return put(p, INSN(BPF_JMP | condition, reg, 0, 0, value));
+}
+
+/* The jump at `from` leads to the next instruction. */
+static void land(struct program *p, unsigned from)
+{
+	p->at[from].off = (int16_t)(p->count - from - 1);
+}
+
+static int load(const struct program *p, const char *name)
+{
+	union bpf_attr attr = { .prog_type = BPF_PROG_TYPE_SOCKET_FILTER };
+	attr.insns = (uint64_t)(uintptr_t)p->at;
+	attr.insn_cnt = p->count;
+	attr.license = (uint64_t)(uintptr_t) "MIT"; /* no helper asks for more */
+	snprintf(attr.prog_name, sizeof(attr.prog_name), "%s", name);
+	return bpf(BPF_PROG_LOAD, &attr);
+}
+
+/* Copies packet bytes to the stack, at FP + to. The jump it returns is taken when the packet is shorter. */
+static unsigned put_load_bytes(struct program *p, int offset, int to, int len)
+{
+	put(p, MOV(R1, R6)); /* the packet: a call destroys R1 to R5 */
+	put(p, MOV_IMM(R2, offset));
+	put(p, MOV(R3, FP));
+	put(p, ADD_IMM(R3, to));
+	put(p, MOV_IMM(R4, len));
+	put(p, CALL(BPF_FUNC_skb_load_bytes));
+	return put_jump(p, BPF_JNE, R0, 0);
+}
+
+/* R0: where the table's entry R1 stands. The jump it returns is taken when there is none. */
+static unsigned put_look_up(struct program *p, int map)
+{
+	put(p, STORE32(FP, -32, R1));
+	put(p, MOV(R2, FP));
+	put(p, ADD_IMM(R2, -32));
+	put(p, INSN(BPF_LD | BPF_DW | BPF_IMM, R1, BPF_PSEUDO_MAP_FD, 0, map));
+	put(p, INSN(0, 0, 0, 0, 0)); /* second half of the wide one */
+	put(p, CALL(BPF_FUNC_map_lookup_elem));
+	return put_jump(p, BPF_JEQ, R0, 0);
+}
+
+/* Index of the socket for a datagram. An answer outside the group (nobody's entry too) makes the kernel use its hash. */
+static int load_link_program(int peers)
+{
+	struct program p = { 0 };
+	put(&p, MOV(R6, R1));
+	unsigned too_short = put_load_bytes(&p, 0, -8, 4); /* opcode and key id, peer id */
+	put(&p, LOAD32(R1, FP, -8));
+	put(&p, FROM_BIG_ENDIAN(R1));
+	put(&p, MOV(R2, R1));
+	put(&p, ALU32_IMM(BPF_RSH, R2, 24 + 3));
+	unsigned other_kind = put_jump(&p, BPF_JNE, R2, OP_DATA_V2);
+	put(&p, ALU32_IMM(BPF_AND, R1, 0x00ffffff));
+	unsigned no_such_peer = put_look_up(&p, peers);
+	put(&p, LOAD32(R0, R0, 0));
+	put(&p, EXIT);
+	land(&p, too_short);
+	land(&p, other_kind);
+	land(&p, no_such_peer);
+	put(&p, MOV32_IMM(R0, -1));
+	put(&p, EXIT);
+	return load(&p, "vpn_link");
+}
+
+/* Number of the queue for a packet; the kernel takes it modulo the number of queues. What no entry covers (routed
+ * subnets, multicast) goes by a hash of its destination: one client's packets then at least meet one other worker, which
+ * hands them over in order, and no queue gets all of them. */
+static int load_tunnel_program(int pool, const struct steering_sizes *sizes)
+{
+	uint32_t base6[4] = { 0 };
+	if (sizes->pool6_first)
+		memcpy(base6, sizes->pool6_first, sizeof(base6));
+	struct program p = { 0 };
+	put(&p, MOV(R6, R1));
+	unsigned empty = put_load_bytes(&p, 0, -4, 1);
+	put(&p, INSN(BPF_LDX | BPF_MEM | BPF_B, R1, FP, -4, 0));
+	put(&p, ALU32_IMM(BPF_RSH, R1, 4)); /* IP version */
+	unsigned ipv6 = put_jump(&p, BPF_JEQ, R1, 6);
+	unsigned neither = put_jump(&p, BPF_JNE, R1, 4);
+
+	unsigned cut4 = put_load_bytes(&p, 16, -4, 4); /* IPv4 destination */
+	put(&p, LOAD32(R7, FP, -4));
+	put(&p, MOV(R1, R7));
+	put(&p, FROM_BIG_ENDIAN(R1));
+	put(&p, ALU32_IMM(BPF_SUB, R1, (int32_t)sizes->pool4_first));
+	unsigned found4 = put(&p, INSN(BPF_JMP | BPF_JA, 0, 0, 0, 0));
+
+	land(&p, ipv6);
+	unsigned cut6 = put_load_bytes(&p, 24, -16, 16); /* IPv6 destination */
+	unsigned foreign6[3];
+	put(&p, LOAD32(R7, FP, -4));
+	for (int i = 0; i < 3; i++) { /* R7: all words folded */
+		put(&p, LOAD32(R2, FP, -16 + 4 * i));
+		put(&p, INSN(BPF_ALU | BPF_XOR | BPF_X, R7, R2, 0, 0));
+	}
+	for (int i = 0; i < 3; i++) {
+		put(&p, LOAD32(R2, FP, -16 + 4 * i));
+		put(&p, ALU32_IMM(BPF_XOR, R2, (int32_t)base6[i])); /* without a pool: ::, whose host part is no client's */
+		foreign6[i] = put_jump(&p, BPF_JNE, R2, 0);
+	}
+	put(&p, LOAD32(R1, FP, -4));
+	put(&p, FROM_BIG_ENDIAN(R1));
+	put(&p, ALU32_IMM(BPF_SUB, R1, (int32_t)ntohl(base6[3])));
+
+	land(&p, found4); /* R1: offset in the pool, perhaps outside */
+	unsigned outside = put_look_up(&p, pool);
+	put(&p, INSN(BPF_LDX | BPF_MEM | BPF_DW, R0, R0, 0, 0));
+	unsigned nobody = put_jump(&p, BPF_JEQ, R0, -1);
+	put(&p, EXIT);
+
+	land(&p, outside);
+	land(&p, nobody);
+	for (int i = 0; i < 3; i++)
+		land(&p, foreign6[i]);
+	put(&p, MOV(R0, R7));
+	put(&p, ALU32_IMM(BPF_MUL, R0, (int32_t)0x9e3779b1));
+	put(&p, ALU32_IMM(BPF_RSH, R0, 16));
+	put(&p, EXIT);
+
+	land(&p, empty);
+	land(&p, neither);
+	land(&p, cut4);
+	land(&p, cut6);
+	put(&p, MOV_IMM(R0, 0));
+	put(&p, EXIT);
+	return load(&p, "vpn_tunnel");
+}
+
+int steering_open(const struct steering_sizes *sizes, struct steering *out)
+{
+	*out = (struct steering){ .pool4_first = sizes->pool4_first, .pool_count = sizes->pool_count,
+		.link_program = -1, .tunnel_program = -1 };
+	int error, peers = -1, pool = -1;
+	error = peers = make_table(sizes->peers, "vpn_peers", &out->peers, &out->peers_size);
+	if (error >= 0)
+		error = pool = make_table(sizes->pool_count ? sizes->pool_count : 1, "vpn_pool", &out->pool,
+			&out->pool_size);
+	if (error >= 0)
+		error = out->link_program = load_link_program(peers);
+	if (error >= 0)
+		error = out->tunnel_program = load_tunnel_program(pool, sizes);
+	/* programs and mappings keep the tables */
+	if (peers >= 0)
+		close(peers);
+	if (pool >= 0)
+		close(pool);
+	if (error >= 0)
+		return 0;
+	steering_close(out);
+	return error;
+}
+
+void steering_close(struct steering *steering)
+{
+	if (steering->peers)
+		munmap((void *)steering->peers, steering->peers_size);
+	if (steering->pool)
+		munmap((void *)steering->pool, steering->pool_size);
+	if (steering->link_program >= 0)
+		close(steering->link_program);
+	if (steering->tunnel_program >= 0)
+		close(steering->tunnel_program);
+	*steering = (struct steering){ .link_program = -1, .tunnel_program = -1 };
+}
+
+int steering_attach_link(const struct steering *steering, int udp_fd)
+{
+	int program = steering->link_program;
+	return setsockopt(udp_fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &program, sizeof(program)) < 0 ? -errno : 0;
+}
+
+int steering_attach_tunnel(const struct steering *steering, int tun_fd)
+{
+	int program = steering->tunnel_program;
+	return ioctl(tun_fd, TUNSETSTEERINGEBPF, &program) < 0 ? -errno : 0;
+}

@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: MIT
+ * Births, deaths, orders and the loop in which the master spends its life. What it reads from a worker is a few small
+ * messages; it never waits for one. */
+#include "common/base/packet.h"
+#include "master/log.h"
+#include "master/master.h"
+#include "master/privilege.h"
+#include "master/runtime.h"
+#include "master/status.h"
+#include "shm/last_words.h"
+#include "worker/inherited.h"
+#include "worker/orders.h"
+#include "worker/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { WATCH_SIGNALS = 0xffff0000, WATCH_KEYHOLDER, READ_MAX = 64 /* messages of one worker in one turn */ };
+
+mono_ms master_now(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (mono_ms)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void watch(struct master *m, int fd, uint32_t what)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.u32 = what };
+	epoll_ctl(m->epoll_fd, EPOLL_CTL_ADD, fd, &event);
+}
+
+static void unwatch(struct master *m, int fd)
+{
+	epoll_ctl(m->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+}
+
+/* -- births -- */
+
+_Noreturn static void live_as_worker(struct master *m, unsigned index, int orders_fd, int keyholder_fd, uint16_t epoch)
+{
+	const struct seat *seat = &m->seats[index];
+	struct inherited inherited = { .index = index, .workers = m->workers, .cpu = seat->cpu, .epoch = epoch,
+		.successor = seat->had_one, .orders_fd = orders_fd, .keyholder_fd = keyholder_fd,
+		.tun_fd = m->tunnel.queues[index], .link_fds = listeners_of(&m->listeners, index),
+		.link_count = m->listeners.count, .wake_fds = m->wake_fds, .shm = m->shm, .stats = m->stats,
+		.steer_peers = m->steering.peers, .steer_pool4 = m->steering.pool,
+		.steer_pool4_first = m->steering.pool4_first, .steer_pool4_count = m->steering.pool_count,
+		.config = m->now.config, .uid = m->uid, .gid = m->gid };
+
+	char name[16];
+	snprintf(name, sizeof(name), "vpn-worker-%u", index);
+	prctl(PR_SET_NAME, name);
+	size_t count = 0;
+	int *keep = calloc(3 + m->listeners.count + m->workers, sizeof(*keep));
+	if (!keep)
+		_exit(1);
+	keep[count++] = orders_fd;
+	keep[count++] = keyholder_fd;
+	keep[count++] = inherited.tun_fd;
+	for (unsigned l = 0; l < m->listeners.count; l++)
+		keep[count++] = inherited.link_fds[l];
+	for (unsigned w = 0; w < m->workers; w++)
+		keep[count++] = m->wake_fds[w];
+	privilege_child_begin(keep, count);
+	free(keep);
+	_exit(worker_run(&inherited));
+}
+
+bool worker_birth(struct master *m, unsigned index)
+{
+	struct seat *seat = &m->seats[index];
+	int ends[2] = { -1, -1 }, keyholder_fd = -1;
+	mono_ms now = master_now();
+	seat->respawn_at = MONO_NEVER;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
+		goto failed;
+	if (m->now.keyholder.control >= 0 && (keyholder_fd = keyholder_channel(&m->now.keyholder, index)) < 0) {
+		errno = -keyholder_fd;
+		goto failed;
+	}
+	uint16_t epoch = shm_next_epoch(m->shm);
+	pid_t pid = fork();
+	if (pid == 0)
+		live_as_worker(m, index, ends[1], keyholder_fd, epoch);
+	if (pid < 0)
+		goto failed;
+	close(ends[1]);
+	if (keyholder_fd >= 0)
+		close(keyholder_fd);
+	seat->pid = pid;
+	seat->orders_fd = ends[0];
+	seat->generation = m->now.number;
+	seat->ready = seat->leaving = false;
+	seat->born_at = now;
+	seat->kill_at = now + READY_DEADLINE_MS;
+	watch(m, seat->orders_fd, index);
+	stats_worker_born(stats_worker(m->stats, index), pid, time(NULL), (uint32_t)seat->cpu);
+	if (seat->death[0])
+		log_line(LOG_LEVEL_NOTICE, "%s; sessions are adopted by its successor pid %ld", seat->death, (long)pid);
+	seat->death[0] = '\0';
+	seat->had_one = true;
+	return true;
+failed:
+	log_line(LOG_LEVEL_ERROR, "Worker %u cannot be started: %s", index, strerror(errno));
+	if (ends[0] >= 0) {
+		close(ends[0]);
+		close(ends[1]);
+	}
+	if (keyholder_fd >= 0)
+		close(keyholder_fd);
+	seat->respawn_at = now + RESPAWN_MAX_MS;
+	return false;
+}
+
+/* -- what workers say -- */
+
+static void all_ready(struct master *m)
+{
+	int error;
+	if ((error = privilege_reduce_master())) {
+		log_line(LOG_LEVEL_ERROR, "Cannot give up root's rights: %s", strerror(-error));
+		supervise_stop(m, 1);
+		return;
+	}
+	if (m->born->writepid) {
+		if ((error = pid_file_write(m->born->writepid)))
+			log_line(LOG_LEVEL_NOTICE, "WARNING: writepid %s: %s", m->born->writepid, strerror(-error));
+		m->pid_file_written = !error;
+	}
+	m->phase = PHASE_RUNNING;
+	m->status_at = m->now.config->status_file ? master_now() : MONO_NEVER;
+	m->crl_at = master_now() + 1000;
+	log_line(LOG_LEVEL_NOTICE, "Initialization Sequence Completed");
+	runtime_tell(m->tell_first, 0);
+	m->tell_first = -1;
+}
+
+static void worker_ready(struct master *m, unsigned index)
+{
+	m->seats[index].ready = true;
+	m->seats[index].kill_at = MONO_NEVER;
+	stats_worker_state(stats_worker(m->stats, index), STATS_WORKER_READY);
+	for (unsigned w = 0; w < m->workers; w++)
+		if (!m->seats[w].ready)
+			return;
+	if (m->phase == PHASE_STARTING)
+		all_ready(m);
+	else if (m->phase == PHASE_RUNNING)
+		supervise_roll(m);
+}
+
+/* Takes what is there, at most `max` messages. False: the other end is closed. */
+static bool hear_worker(struct master *m, unsigned index, int max)
+{
+	struct order answer;
+	int fd, got = 0;
+	while (max-- > 0 && (got = order_receive(m->seats[index].orders_fd, &answer, &fd)) > 0) {
+		if (fd >= 0)
+			close(fd); /* nobody asked for it */
+		switch (answer.kind) {
+		case ANSWER_READY:
+			worker_ready(m, index);
+			break;
+		case ANSWER_LOG:
+			log_foreign(answer.value, answer.text, answer.len);
+			break;
+		case ANSWER_CHANGED:
+			if (m->status_at != MONO_NEVER && m->status_at > m->status_earliest)
+				m->status_at = m->status_earliest;
+			break;
+		default:
+			break; /* a worker is not trusted: whatever else it says is nothing */
+		}
+		if (m->seats[index].orders_fd < 0)
+			return false;
+	}
+	return got >= 0;
+}
+
+/* -- deaths -- */
+
+static void describe_death(struct master *m, unsigned index, pid_t pid, int status, char *out, size_t room)
+{
+	struct last_words_copy words;
+	bool said = last_words_take(m->shm, index, &words);
+	if (WIFSIGNALED(status)) {
+		char slot[32] = "";
+		if (said && words.slot != PEER_NONE)
+			snprintf(slot, sizeof(slot), " (at session %u)", words.slot);
+		snprintf(out, room, "worker %u (pid %ld) died by signal %d: %s%s", index, (long)pid, WTERMSIG(status),
+			said ? words.text : "no last words", slot);
+	} else {
+		snprintf(out, room, "worker %u (pid %ld) ended with status %d%s%s", index, (long)pid,
+			WEXITSTATUS(status), said ? ": " : "", said ? words.text : "");
+	}
+}
+
+/* The pause before the next birth: none at first, longer each time it dies young. */
+static span_ms pause_for(struct seat *seat, mono_ms now)
+{
+	if (now - seat->born_at >= QUICK_DEATH_MS)
+		seat->quick_deaths = 0;
+	unsigned deaths = seat->quick_deaths++;
+	if (!deaths)
+		return 0;
+	span_ms pause = deaths > 6 ? RESPAWN_MAX_MS : RESPAWN_STEP_MS << (deaths - 1);
+	return pause < RESPAWN_MAX_MS ? pause : RESPAWN_MAX_MS;
+}
+
+static void worker_died(struct master *m, unsigned index, int status)
+{
+	struct seat *seat = &m->seats[index];
+	pid_t pid = seat->pid;
+	mono_ms now = master_now();
+	hear_worker(m, index, INT_MAX); /* what it said before */
+	bool was_ready = seat->ready, asked = seat->leaving;
+	unwatch(m, seat->orders_fd);
+	close(seat->orders_fd);
+	seat->orders_fd = -1;
+	seat->pid = -1;
+	seat->ready = seat->leaving = false;
+	seat->kill_at = MONO_NEVER;
+	stats_worker_state(stats_worker(m->stats, index), STATS_WORKER_DEAD);
+
+	char death[DEATH_NOTE_MAX];
+	describe_death(m, index, pid, status, death, sizeof(death));
+	if (m->phase == PHASE_STOPPING) {
+		if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+			log_line(LOG_LEVEL_NOTICE, "%s", death);
+		return;
+	}
+	if (m->phase == PHASE_STARTING) {
+		log_line(LOG_LEVEL_ERROR, "%s; the hub does not start", death);
+		supervise_stop(m, 1);
+		return;
+	}
+	if (asked) {
+		worker_birth(m, index);
+		return;
+	}
+	if (!was_ready && m->before.config && seat->generation == m->now.number) {
+		log_line(LOG_LEVEL_ERROR, "%s", death);
+		reload_undo(m);
+	} else {
+		memcpy(seat->death, death, sizeof(death));
+	}
+	span_ms pause = pause_for(seat, now);
+	if (pause && seat->death[0])
+		log_line(LOG_LEVEL_NOTICE, "%s; the next one starts in %lld ms", seat->death, (long long)pause);
+	if (pause)
+		seat->respawn_at = now + pause;
+	else
+		worker_birth(m, index);
+}
+
+static void reap(struct master *m)
+{
+	int status;
+	pid_t pid;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid == m->now.keyholder.pid) {
+			keyholder_let_go(&m->now.keyholder);
+			if (m->phase == PHASE_STARTING)
+				supervise_stop(m, 1);
+			else if (m->phase == PHASE_RUNNING)
+				keyholder_reborn(m);
+			continue;
+		}
+		if (pid == m->before.keyholder.pid)
+			keyholder_let_go(&m->before.keyholder);
+		for (unsigned w = 0; w < m->workers; w++)
+			if (m->seats[w].pid == pid) {
+				worker_died(m, w, status);
+				break;
+			}
+	}
+}
+
+/* -- orders -- */
+
+static void order_all(struct master *m, enum order_kind kind, int32_t value)
+{
+	for (unsigned w = 0; w < m->workers; w++)
+		if (m->seats[w].orders_fd >= 0)
+			order_send(m->seats[w].orders_fd, kind, value, NULL, 0, -1);
+}
+
+void supervise_stop(struct master *m, int exit_status)
+{
+	if (m->phase == PHASE_STOPPING)
+		return;
+	m->phase = PHASE_STOPPING;
+	m->exit_status = exit_status;
+	if (m->now.config->status_file && m->pid_file_written)
+		status_write(m->now.config, m->shm);
+	order_all(m, ORDER_STOP, (int32_t)m->now.config->explicit_exit_notify);
+	for (unsigned w = 0; w < m->workers; w++) {
+		m->seats[w].respawn_at = MONO_NEVER;
+		m->seats[w].kill_at = master_now() + STOP_DEADLINE_MS;
+	}
+}
+
+void supervise_roll(struct master *m)
+{
+	unsigned old = m->workers;
+	for (unsigned w = m->workers; w-- > 0;) {
+		const struct seat *seat = &m->seats[w];
+		if (!seat->ready || seat->leaving)
+			return; /* one at a time */
+		if (seat->generation != m->now.number)
+			old = w;
+	}
+	if (old == m->workers) {
+		reload_settled(m);
+		return;
+	}
+	struct seat *seat = &m->seats[old];
+	seat->leaving = true;
+	seat->kill_at = master_now() + LEAVE_DEADLINE_MS;
+	if (!order_send(seat->orders_fd, ORDER_LEAVE, 0, NULL, 0, -1))
+		seat->kill_at = master_now();
+}
+
+static void on_signal(struct master *m, int number, pid_t sender)
+{
+	switch (number) {
+	case SIGCHLD:
+		reap(m);
+		break;
+	case SIGTERM:
+	case SIGINT:
+		log_line(LOG_LEVEL_NOTICE, "%s received from pid %ld, process exiting",
+			number == SIGTERM ? "SIGTERM" : "SIGINT", (long)sender);
+		supervise_stop(m, m->phase == PHASE_STARTING);
+		break;
+	case SIGHUP:
+		if (m->phase == PHASE_RUNNING)
+			reload(m);
+		break;
+	case SIGUSR1:
+		if (m->phase != PHASE_RUNNING)
+			break;
+		log_line(LOG_LEVEL_NOTICE, "SIGUSR1 received: all sessions end with RESTART");
+		order_all(m, ORDER_RESTART_ALL, m->now.config->explicit_exit_notify == 2 ? 2 : 1);
+		break;
+	case SIGUSR2:
+		status_log(m->now.config, m->shm);
+		break;
+	}
+}
+
+static void read_signals(struct master *m)
+{
+	struct signalfd_siginfo info;
+	while (read(m->signal_fd, &info, sizeof(info)) == sizeof(info))
+		on_signal(m, (int)info.ssi_signo, (pid_t)info.ssi_pid);
+}
+
+/* -- time -- */
+
+static void write_status(struct master *m, mono_ms now)
+{
+	int error = status_write(m->now.config, m->shm);
+	mono_ms done = master_now();
+	if (error)
+		log_line(LOG_LEVEL_NOTICE, "WARNING: status %s: %s", m->now.config->status_file, strerror(-error));
+	m->status_earliest = done + 1000 + 20 * (done - now); /* a twentieth of our time at most */
+	m->status_at = m->now.config->status_s ? now + (span_ms)m->now.config->status_s * 1000 : INT64_MAX - 1;
+}
+
+/* What is due now. */
+static void on_time(struct master *m)
+{
+	mono_ms now = master_now();
+	for (unsigned w = 0; w < m->workers; w++) {
+		struct seat *seat = &m->seats[w];
+		if (seat->pid > 0 && seat->kill_at <= now) {
+			if (!seat->ready)
+				log_line(LOG_LEVEL_NOTICE, "worker %u (pid %ld) is not ready in time: killed", w,
+					(long)seat->pid);
+			else
+				log_line(LOG_LEVEL_NOTICE, "worker %u (pid %ld) does not end: killed", w,
+					(long)seat->pid);
+			kill(seat->pid, SIGKILL);
+			seat->kill_at = MONO_NEVER;
+		}
+		if (seat->pid < 0 && seat->respawn_at <= now && m->phase == PHASE_RUNNING)
+			worker_birth(m, w);
+	}
+	if (m->phase != PHASE_RUNNING)
+		return;
+	if (m->status_at <= now)
+		write_status(m, now);
+	if (m->keyholder_at <= now)
+		keyholder_reborn(m);
+	if (m->crl_at <= now) {
+		m->crl_at = now + 1000;
+		crl_watch(m);
+	}
+}
+
+static int wait_for(const struct master *m)
+{
+	mono_ms next = mono_earlier(m->keyholder_at, mono_earlier(m->status_at, m->crl_at));
+	if (m->phase != PHASE_RUNNING)
+		next = MONO_NEVER;
+	for (unsigned w = 0; w < m->workers; w++)
+		next = mono_earlier(next, mono_earlier(m->seats[w].respawn_at, m->seats[w].kill_at));
+	span_ms left = next - master_now();
+	return left <= 0 ? 0 : left > 60000 ? 60000 : (int)left + 1;
+}
+
+static bool anybody_left(const struct master *m)
+{
+	for (unsigned w = 0; w < m->workers; w++)
+		if (m->seats[w].pid > 0)
+			return true;
+	return false;
+}
+
+/* A worker that closed its end is dying, or will not hear another order. */
+static void gone_deaf(struct master *m, unsigned index)
+{
+	unwatch(m, m->seats[index].orders_fd);
+	m->seats[index].kill_at = mono_earlier(m->seats[index].kill_at, master_now() + LEAVE_DEADLINE_MS);
+}
+
+static void hear_keyholder(struct master *m)
+{
+	if (m->now.keyholder.control >= 0 && !keyholder_listen(&m->now.keyholder))
+		unwatch(m, m->now.keyholder.control); /* its death is told by SIGCHLD */
+}
+
+void supervise_watch_keyholder(struct master *m)
+{
+	if (m->now.keyholder.control >= 0)
+		watch(m, m->now.keyholder.control, WATCH_KEYHOLDER);
+}
+
+int supervise(struct master *m)
+{
+	watch(m, m->signal_fd, WATCH_SIGNALS);
+	supervise_watch_keyholder(m);
+	while (m->phase != PHASE_STOPPING || anybody_left(m)) {
+		struct epoll_event events[64];
+		int count = epoll_wait(m->epoll_fd, events, 64, wait_for(m));
+		for (int i = 0; i < count; i++) {
+			uint32_t what = events[i].data.u32;
+			if (what == WATCH_SIGNALS)
+				read_signals(m);
+			else if (what == WATCH_KEYHOLDER)
+				hear_keyholder(m);
+			else if (m->seats[what].orders_fd >= 0 && !hear_worker(m, what, READ_MAX))
+				gone_deaf(m, what);
+		}
+		on_time(m);
+	}
+	return m->exit_status;
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT
+ * Opens the tunnel device and its queues. Addresses, MTU and routes are netlink.c's. */
+#include "master/tunnel.h"
+
+#include "master/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+/* One more queue of the device, or its first. The kernel writes the name it chose. */
+static int open_queue(char name[IFNAMSIZ], short flags)
+{
+	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	struct ifreq request = { .ifr_flags = flags };
+	memcpy(request.ifr_name, name, IFNAMSIZ);
+	if (ioctl(fd, TUNSETIFF, &request) < 0 || ioctl(fd, TUNSETOFFLOAD, 0) < 0) {
+		int error = -errno;
+		close(fd);
+		return error;
+	}
+	memcpy(name, request.ifr_name, IFNAMSIZ);
+	return fd;
+}
+
+static bool is_persistent(int fd)
+{
+	struct ifreq state = { 0 };
+	return ioctl(fd, TUNGETIFF, &state) == 0 && (state.ifr_flags & IFF_PERSIST);
+}
+
+/* A device made by others without multi-queue has one queue: all workers then read and write that one. Slower, since
+ * they meet in it and hand over more, but right. */
+static int open_queues(struct tunnel *t, short flags)
+{
+	int fd = open_queue(t->name, (short)(flags | IFF_MULTI_QUEUE));
+	t->multi_queue = fd >= 0;
+	if (fd == -EINVAL)
+		fd = open_queue(t->name, flags);
+	if (fd < 0)
+		return fd;
+	t->queues[0] = fd;
+	for (unsigned w = 1; w < t->workers; w++) {
+		fd = t->multi_queue ? open_queue(t->name, (short)(flags | IFF_MULTI_QUEUE))
+				    : fcntl(t->queues[0], F_DUPFD_CLOEXEC, 3);
+		if (fd < 0)
+			return t->multi_queue ? fd : -errno;
+		t->queues[w] = fd;
+	}
+	return 0;
+}
+
+int tunnel_open(const struct config *config, unsigned workers, struct tunnel *out)
+{
+	*out = (struct tunnel){ .workers = workers };
+	out->queues = malloc((workers ? workers : 1) * sizeof(*out->queues));
+	if (!out->queues)
+		return -ENOMEM;
+	for (unsigned w = 0; w < workers; w++)
+		out->queues[w] = -1;
+	if (strcmp(config->dev, "null") == 0)
+		return 0;
+
+	bool any_unit = strcmp(config->dev, "tun") == 0 || strcmp(config->dev, "tap") == 0;
+	int len = snprintf(out->name, sizeof(out->name), "%s%s", config->dev, any_unit ? "%d" : "");
+	int error = len < (int)sizeof(out->name) ? 0 : -ENAMETOOLONG;
+	if (!error)
+		error = open_queues(out, (short)((config->tap ? IFF_TAP : IFF_TUN) | IFF_NO_PI | IFF_VNET_HDR));
+	if (error) {
+		log_line(LOG_LEVEL_ERROR, "Cannot open tunnel device %s: %s%s", config->dev, strerror(-error),
+			error == -EPERM ? " (this takes CAP_NET_ADMIN)" :
+			error == -EBUSY ? " (another program has it open)" : "");
+		tunnel_close(out);
+		return error;
+	}
+	out->index = if_nametoindex(out->name);
+	out->persistent = is_persistent(out->queues[0]);
+	log_line(LOG_LEVEL_NOTICE, "TUN/TAP device %s opened", out->name);
+	if (!out->multi_queue && workers > 1)
+		log_line(LOG_LEVEL_NOTICE, "WARNING: %s was made without multi_queue: all workers share its only queue",
+			out->name);
+	return 0;
+}
+
+void tunnel_close(struct tunnel *tunnel)
+{
+	for (unsigned w = 0; tunnel->queues && w < tunnel->workers; w++)
+		if (tunnel->queues[w] >= 0)
+			close(tunnel->queues[w]);
+	free(tunnel->queues);
+	*tunnel = (struct tunnel){ 0 };
+}

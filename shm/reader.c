@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT
+ * The outside reader. Sizes are taken from the header once, checked against the length of the file, and kept;
+ * everything else is copied before anybody looks at it. */
+#include "shm/reader.h"
+#include "shm/stats_map.h"
+#include "shm/words.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct reader {
+	const uint8_t *base;
+	size_t size;
+	struct stats_sizes sizes;
+	const struct stats_header *header;
+	const struct stats_worker *workers;
+	const struct stats_place *rows;
+};
+
+struct reader *reader_open(const char *path, char *error, size_t room)
+{
+	const char *what = "out of memory";
+	struct stats_header header;
+	struct stats_offsets o;
+	struct stat st;
+	void *base;
+	int fd = -1;
+	struct reader *reader = calloc(1, sizeof(*reader));
+
+	if (!reader)
+		goto failed;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0 || fstat(fd, &st) != 0) {
+		what = strerror(errno);
+		goto failed;
+	}
+	what = "not a statistics file of a hub";
+	if (!S_ISREG(st.st_mode) || pread(fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header) ||
+		header.magic != STATS_MAGIC)
+		goto failed;
+	what = "written by another version of the hub";
+	if (!stats_is_ours(&header))
+		goto failed;
+	what = "cut short, or its sizes are wrong";
+	if (!stats_places(&header.sizes, &o) || header.size != o.total || st.st_size != (off_t)o.total)
+		goto failed;
+	what = "cannot be mapped";
+	base = mmap(NULL, o.total, PROT_READ, MAP_SHARED, fd, 0);
+	if (base == MAP_FAILED)
+		goto failed;
+	close(fd);
+	reader->base = base;
+	reader->size = o.total;
+	reader->sizes = header.sizes;
+	reader->header = (const struct stats_header *)base;
+	reader->workers = (const struct stats_worker *)(const void *)(reader->base + o.workers);
+	reader->rows = (const struct stats_place *)(const void *)(reader->base + o.rows);
+	return reader;
+
+failed:
+	snprintf(error, room, "%s: %s", path, what);
+	if (fd >= 0)
+		close(fd);
+	free(reader);
+	return NULL;
+}
+
+void reader_close(struct reader **reader)
+{
+	if (!*reader)
+		return;
+	munmap((void *)(uintptr_t)(*reader)->base, (*reader)->size);
+	free(*reader);
+	*reader = NULL;
+}
+
+enum reader_life reader_life(const struct reader *reader)
+{
+	const struct stats_header *h = reader->header;
+	int64_t pid = atomic_load(&h->pid);
+	uint64_t start = atomic_load(&h->pid_start);
+
+	if (atomic_load(&h->stopped))
+		return HUB_STOPPED;
+	if (pid <= 0 || pid > INT32_MAX)
+		return HUB_DEAD;
+	uint64_t found = stats_process_start(pid);
+	if (found)
+		return found == start ? HUB_ALIVE : HUB_DEAD;
+	/* Where /proc hides other users' processes, the pid alone must do. */
+	return kill((pid_t)pid, 0) == 0 || errno == EPERM ? HUB_ALIVE : HUB_DEAD;
+}
+
+static void copy_text(char *to, const char *from, size_t room)
+{
+	memcpy(to, from, room);
+	to[room - 1] = 0;
+}
+
+void reader_hub(const struct reader *reader, struct reader_hub *out)
+{
+	const struct stats_header *h = reader->header;
+	volatile const uint32_t *listeners = &h->listener_count;
+
+	memset(out, 0, sizeof(*out));
+	out->sizes = reader->sizes;
+	out->pid = atomic_load(&h->pid);
+	out->started_unix = h->started_unix;
+	out->reloaded_unix = atomic_load(&h->reloaded_unix);
+	out->reloads = atomic_load(&h->reloads);
+	copy_text(out->name, h->name, sizeof(out->name));
+	copy_text(out->program_version, h->program_version, sizeof(out->program_version));
+	out->listener_count = *listeners;
+	if (out->listener_count > STATS_MAX_LISTENERS)
+		out->listener_count = STATS_MAX_LISTENERS;
+	for (unsigned i = 0; i < out->listener_count; i++)
+		copy_text(out->listeners[i], h->listeners[i], STATS_LISTENER_ROOM);
+}
+
+bool reader_worker(const struct reader *reader, unsigned worker, struct reader_worker *out)
+{
+	if (worker >= reader->sizes.workers)
+		return false;
+	const struct stats_worker *w = &reader->workers[worker];
+	uint32_t state = atomic_load(&w->state);
+
+	memset(out, 0, sizeof(*out));
+	out->pid = atomic_load(&w->pid);
+	out->state = state <= STATS_WORKER_DEAD ? (enum stats_worker_state)state : STATS_WORKER_NONE;
+	out->births = atomic_load(&w->births);
+	out->born_unix = atomic_load(&w->born_unix);
+	out->heartbeats = atomic_load(&w->heartbeats);
+	out->heartbeat_unix = atomic_load(&w->heartbeat_unix);
+	out->cpu_user_us = atomic_load(&w->cpu_user_us);
+	out->cpu_system_us = atomic_load(&w->cpu_system_us);
+	out->cpu = atomic_load(&w->cpu);
+	counters_sum(&w->counters, &out->values);
+	return true;
+}
+
+void reader_sum(const struct reader *reader, struct counter_values *out)
+{
+	memset(out, 0, sizeof(*out));
+	for (unsigned i = 0; i < reader->sizes.workers; i++)
+		counters_sum(&reader->workers[i].counters, out);
+}
+
+bool reader_row(const struct reader *reader, uint32_t slot, struct stats_row *out)
+{
+	if (slot >= reader->sizes.slots)
+		return false;
+	const struct stats_place *place = &reader->rows[slot];
+	if (!sequence_read(&place->version, place->words, out, sizeof(*out) / 8))
+		return false;
+	out->common_name[sizeof(out->common_name) - 1] = 0;
+	out->cipher[sizeof(out->cipher) - 1] = 0;
+	return out->state <= PEER_CLOSING;
+}
+
+bool reader_next_row(const struct reader *reader, uint32_t from, uint32_t *slot, struct stats_row *out)
+{
+	for (uint32_t i = from; i < reader->sizes.slots; i++) {
+		if (reader_row(reader, i, out) && out->state != PEER_FREE) {
+			*slot = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+int reader_names(const char *dir, char names[][STATS_NAME_ROOM], int max)
+{
+	static const char ending[] = ".stats";
+	struct dirent *entry;
+	int count = 0;
+	DIR *d = opendir(dir);
+
+	if (!d)
+		return -errno;
+	while (count < max && (entry = readdir(d))) {
+		size_t len = strlen(entry->d_name);
+		if (len <= sizeof(ending) - 1 || len - (sizeof(ending) - 1) >= STATS_NAME_ROOM)
+			continue;
+		len -= sizeof(ending) - 1;
+		if (strcmp(entry->d_name + len, ending) != 0)
+			continue;
+		memcpy(names[count], entry->d_name, len);
+		names[count][len] = 0;
+		if (stats_name_good(names[count]))
+			count++;
+	}
+	closedir(d);
+	if (count)
+		qsort(names, (size_t)count, STATS_NAME_ROOM, by_name);
+	return count;
+}

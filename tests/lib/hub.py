@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+"""Configurations and processes of a hub under test and of the stock programs it is tried against."""
+import json
+import os
+import signal
+import subprocess
+
+from netns import Failed, run, wait_for
+
+BUILD = os.environ.get("BUILD_DIR", os.path.join(os.path.dirname(__file__), "..", "..", "build"))
+HUB = os.path.join(BUILD, "master", "vpnserverd")
+VPNADM = os.path.join(BUILD, "shm", "vpnadm", "vpnadm")
+OPENVPN = "/usr/sbin/openvpn"
+
+
+def make_pki(folder, clients=("client",)):
+    """CA, server and clients by the openssl program, so that certificates are not of our own making."""
+    def openssl(*words):
+        subprocess.run(["openssl", *words], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=folder)
+
+    def write(name, text):
+        with open(os.path.join(folder, name), "w") as f:
+            f.write(text)
+
+    write("ca.cnf", "[ca]\ndefault_ca=d\n[d]\ndatabase=index.txt\nserial=serial\ncrlnumber=crlnumber\n"
+          "default_md=sha256\ndefault_crl_days=30\ndefault_days=30\nnew_certs_dir=.\nunique_subject=no\n"
+          "policy=p\n[p]\ncommonName=supplied\n"
+          "[server]\nbasicConstraints=CA:FALSE\nkeyUsage=digitalSignature,keyEncipherment\nextendedKeyUsage=serverAuth\n"
+          "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
+          "[client]\nbasicConstraints=CA:FALSE\nkeyUsage=digitalSignature\nextendedKeyUsage=clientAuth\n"
+          "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n")
+    write("index.txt", "")
+    write("serial", "1000\n")
+    write("crlnumber", "1000\n")
+    openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "ca.key")
+    openssl("req", "-x509", "-new", "-key", "ca.key", "-subj", "/CN=Test CA", "-days", "30", "-out", "ca.crt",
+            "-addext", "keyUsage=keyCertSign,cRLSign")
+    for name, kind in [("server", "server")] + [(c, "client") for c in clients]:
+        make_certificate(folder, name, kind)
+    openssl("ca", "-config", "ca.cnf", "-gencrl", "-keyfile", "ca.key", "-cert", "ca.crt", "-out", "crl.pem")
+
+
+def make_certificate(folder, name, kind="client", dates=(), rsa=False):
+    def openssl(*words):
+        subprocess.run(["openssl", *words], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=folder)
+    if rsa:
+        openssl("genrsa", "-out", f"{name}.key", "2048")
+    else:
+        openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", f"{name}.key")
+    openssl("req", "-new", "-key", f"{name}.key", "-subj", f"/CN={name}", "-out", f"{name}.csr")
+    openssl("ca", "-batch", "-config", "ca.cnf", "-extensions", kind, "-in", f"{name}.csr", "-out", f"{name}.crt",
+            "-keyfile", "ca.key", "-cert", "ca.crt", "-notext", *dates)
+
+
+def revoke(folder, name):
+    for words in (["-revoke", f"{name}.crt"], ["-gencrl", "-out", "crl.pem.new"]):
+        subprocess.run(["openssl", "ca", "-config", "ca.cnf", "-keyfile", "ca.key", "-cert", "ca.crt", *words],
+                       check=True, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    os.rename(os.path.join(folder, "crl.pem.new"), os.path.join(folder, "crl.pem"))
+
+
+def write(folder, name, text):
+    path = os.path.join(folder, name)
+    with open(path, "w") as f:
+        f.write(text)
+    return path
+
+
+def hub_config(folder, *lines, workers=2, dev="tun0", name="test", listeners=("local 0.0.0.0 1194 udp4",
+                                                                              "local :: 1194 udp6")):
+    """A server.conf as an administrator would write it; returns its path."""
+    return write(folder, f"{name}.conf", "\n".join([
+        *listeners, f"dev {dev}", "topology subnet", "server 10.77.0.0 255.255.255.0", "server-ipv6 fd77::/64",
+        f"ca {folder}/ca.crt", f"cert {folder}/server.crt", f"key {folder}/server.key", "dh none",
+        "remote-cert-tls client", "keepalive 5 30", "verb 4", f"hub.workers {workers}", f"hub.name {name}",
+        f"hub.runtime-dir {folder}/run", "connect-freq-initial 10000 10", *lines]) + "\n")
+
+
+def client_config(folder, name, remote, *lines, proto="udp4", dev="tun0"):
+    return write(folder, f"{name}.conf", "\n".join([
+        "client", f"dev {dev}", f"remote {remote} 1194 {proto}", "nobind", "remote-cert-tls server",
+        f"ca {folder}/ca.crt", f"cert {folder}/{name}.crt", f"key {folder}/{name}.key", "verb 4",
+        "connect-retry 1", "suppress-timestamps", *lines]) + "\n")
+
+
+class Hub:
+    def __init__(self, net, config, name="test", log="hub.log", program=None):
+        self.net, self.config, self.name, self.folder = net, config, name, net.folder
+        os.makedirs(os.path.join(net.folder, "run"), exist_ok=True)
+        self.process = net.start([program or HUB, config], log, net.hub)
+        self.process.wait_text("Initialization Sequence Completed", 15)
+
+    def status(self):
+        text = run(VPNADM, "--dir", f"{self.folder}/run", "--name", self.name, "status", "--json")
+        return json.loads(text)
+
+    def worker_pids(self):
+        return [w["pid"] for w in self.status()["workers"]]
+
+    def counters(self):
+        return self.status().get("counters", {})
+
+    def stop(self):
+        return self.process.stop()
+
+
+def stock_client(net, index, config, log=None, *extra):
+    return net.start([OPENVPN, "--config", config, *extra], log or f"client{index}.log", net.clients[index])
+
+
+CONNECTED = "Initialization Sequence Completed"
+
+
+def tun_address(namespace, device="tun0", family=4):
+    text = run("ip", "-o", f"-{family}", "addr", "show", "dev", device, "scope", "global", namespace=namespace, check=False)
+    words = text.split()
+    return words[3].split("/")[0] if len(words) > 3 else None

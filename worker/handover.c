@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT
+ * What other workers give us and what we give them: datagrams and packets for the session's owner. Steering makes it
+ * rare; this makes it right. */
+#include "worker/internal.h"
+
+#include "shm/handover_ring.h"
+
+#include <string.h>
+
+void handover_give(struct worker *w, struct packet *p, unsigned kind, unsigned owner)
+{
+	struct ring ring = ring_between(w->shm, w->born->index, owner);
+	struct ring_item item;
+
+	if (!ring.ends || !ring_reserve(ring, p->len, &item)) {
+		p->fate = FATE_RING_FULL;
+		if (ring.ends)
+			loop_wake(&w->loop, owner);
+		return;
+	}
+	item.kind = (enum handover_kind)kind;
+	item.slot = p->peer;
+	item.generation = p->generation;
+	item.link = p->link;
+	item.local_interface = p->local_interface;
+	item.peer_address = p->peer_address;
+	item.local_address = p->local_address;
+	memcpy(item.payload, p->at, p->len);
+	ring_commit(ring, &item);
+	loop_wake(&w->loop, owner);
+	counter_add(w->counters, COUNTER_HANDED_OVER_OUT, 1);
+	p->fate = FATE_HANDED_OVER;
+}
+
+void handover_end(struct worker *w, uint32_t slot, uint32_t generation, unsigned owner, unsigned reason)
+{
+	struct ring ring = ring_between(w->shm, w->born->index, owner);
+	struct ring_item item;
+
+	/* Readers stop believing in it at once; the owner tidies up when it hears of it, or at ping-restart. */
+	peers_set_state(w->shm, slot, generation, PEER_CLOSING);
+	if (!ring.ends || !ring_reserve(ring, 0, &item))
+		return;
+	item.kind = HANDOVER_END;
+	item.slot = slot;
+	item.generation = generation;
+	item.reason = reason;
+	ring_commit(ring, &item);
+	loop_wake(&w->loop, owner);
+}
+
+static void end_session(struct worker *w, const struct ring_item *item)
+{
+	struct session *s = session_find(w, item->slot, item->generation);
+	if (s)
+		session_end(w, s, item->reason == END_REPLACED ? "replaced by a new connection of the same name" :
+								 "its address belongs to another session now");
+}
+
+static struct packet packet_of(const struct ring_item *item)
+{
+	return (struct packet){
+		.at = item->payload,
+		.len = item->len,
+		.start = item->payload - item->headroom,
+		.room = item->headroom + item->len + item->tailroom,
+		.peer = item->slot,
+		.generation = item->generation,
+		.link = (uint16_t)item->link,
+		.source = FROM_HANDOVER,
+		.peer_address = item->peer_address,
+		.local_address = item->local_address,
+		.local_interface = item->local_interface,
+	};
+}
+
+/* One run of records of one kind becomes one batch; a change of kind ends it. */
+static void take_from(struct worker *w, struct ring ring)
+{
+	struct ring_item item;
+	enum ring_answer answer;
+	enum handover_kind kind = HANDOVER_DATAGRAM;
+	uint64_t at = ring_start(ring), taken;
+
+	do {
+		w->handed.count = 0;
+		taken = at;
+		while (w->handed.count < BATCH_MAX && (answer = ring_next(ring, &at, &item)) == RING_ITEM) {
+			if (item.kind == HANDOVER_END || item.link >= w->link_count) {
+				if (item.kind == HANDOVER_END)
+					end_session(w, &item);
+				taken = at;
+				if (w->handed.count)
+					break;
+				continue;
+			}
+			if (w->handed.count && item.kind != kind) {
+				at = taken; /* seen again in the next run */
+				break;
+			}
+			kind = item.kind;
+			w->handed.packets[w->handed.count++] = packet_of(&item);
+			taken = at;
+		}
+		counter_add(w->counters, COUNTER_HANDED_OVER_IN, w->handed.count);
+		if (w->handed.count && kind == HANDOVER_DATAGRAM)
+			inbound_owned(w, &w->handed);
+		else if (w->handed.count)
+			outbound_owned(w, &w->handed);
+		ring_release(ring, at);
+		if (answer == RING_BROKEN)
+			counter_add(w->counters, COUNTER_HANDOVER_BROKEN, 1);
+	} while (answer == RING_ITEM);
+}
+
+void handover_take(void *worker)
+{
+	struct worker *w = worker;
+
+	w->now = loop_now();
+	for (unsigned from = 0; from < w->born->workers; from++) {
+		struct ring ring = ring_between(w->shm, from, w->born->index);
+		if (ring.ends && !ring_empty(ring))
+			take_from(w, ring);
+	}
+}

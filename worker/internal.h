@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT
+ * What the files of a worker share: the worker itself and its own sessions. Nobody outside this room includes it.
+ *
+ *   worker.c    birth, the loop, orders, death          inbound.c   link to tunnel, one straight line
+ *   sessions.c  our sessions: take, find, end, adopt    outbound.c  tunnel to link, the other one
+ *   control.c   drives them: datagrams, events, timers  handover.c  what other workers give us, what we give them
+ *   admit.c     who gets which address                  fan_out.c   one packet to many peers
+ *   signing.c   the keyholder's answers                 publish.c   rows and counters for readers outside */
+#ifndef WORKER_INTERNAL_H
+#define WORKER_INTERNAL_H
+
+#include "common/base/timer_wheel.h"
+#include "common/engine/engine.h"
+#include "common/inner/inner.h"
+#include "conf/config.h"
+#include "shm/counters.h"
+#include "shm/peers.h"
+#include "shm/segment.h"
+#include "worker/batch.h"
+#include "worker/inherited.h"
+#include "worker/loop.h"
+
+enum {
+	SLOT_BITS = 20,           /* of a session table index; the rest of a signing id counts */
+	SIGN_INPUT_MAX = 1024,
+	STOP_LINGER_MS = 1500,    /* how long clients have to acknowledge that we stop */
+};
+
+struct session {
+	vpn_session *engine;
+	struct peer_slot *shared; /* of `slot`; ours to write */
+	uint32_t slot, generation;
+	struct peer_identity identity; /* what was published last */
+	struct timer timer;
+	uint16_t mss4, mss6;      /* 0: leave alone */
+	bool active, ending, forgiven;
+	mono_ms since;
+	uint32_t before_slot, before_generation; /* whose address we took over and must give back if we fail; PEER_NONE */
+	uint32_t sign_id;         /* of the request that waits; 0: none */
+	uint16_t sign_algorithm;
+	uint16_t sign_len;        /* > 0: the request could not be sent yet */
+	uint8_t *sign_input;
+	struct session *sign_next;
+};
+
+struct worker {
+	const struct inherited *born;
+	const struct config *config;
+	struct shm *shm;
+	struct stats *stats;
+	struct counters *counters;
+	vpn_endpoint *endpoint;
+	struct loop loop;
+	struct udp_link *links;
+	unsigned link_count;
+	struct tun_queue tun;
+	bool has_tun;
+	mono_ms now;
+
+	struct session **sessions; /* by slot; NULL where it is not ours */
+	unsigned session_count;
+	struct timer_wheel *wheel;
+
+	uint32_t sign_count;
+	struct session *sign_first, **sign_last; /* requests that found the keyholder's queue full */
+	bool keyholder_gone;
+
+	uint32_t blamed; /* the session our predecessor was at work on when it died; PEER_NONE */
+	int verb;
+	bool stopping, leaving, master_gone;
+	mono_ms stop_at;       /* when a stop ends at the latest */
+	mono_ms publish_at, secret_at;
+	mono_ms limited_log_at; /* one line per kind and second about what is over a limit */
+	unsigned limited_count;
+	struct batch handed;    /* what a handover ring gave */
+	struct batch arrived;   /* inner packets that walk on to other peers */
+};
+
+/* -- worker.c -- */
+/* One line to the master's log; `level` as `verb` counts (1 important, 3 usual, 4 detail). Cut at 1,000 bytes. */
+__attribute__((format(printf, 3, 4))) void worker_log(struct worker *w, int level, const char *format, ...);
+/* The same with the client's name and address in front. */
+__attribute__((format(printf, 4, 5))) void session_log(struct worker *w, const struct session *s, int level,
+	const char *format, ...);
+/* The session that is being worked on, for the last words; PEER_NONE for none. */
+void worker_touch(uint32_t slot);
+void worker_stop(struct worker *w, int how, const char *why);
+
+/* -- sessions.c -- */
+/* Our session of this slot and generation, or NULL. */
+struct session *session_find(const struct worker *w, uint32_t slot, uint32_t generation);
+/* Our session that holds this outer address, or NULL; *slot and *owner say who has it otherwise. */
+struct session *session_by_address(const struct worker *w, const struct link_address *address, uint32_t *slot,
+	uint32_t *generation, unsigned *owner);
+/* Takes a slot and opens a session for a contact that proved itself. NULL: no room (*fate). */
+struct session *session_open(struct worker *w, const struct packet *p, const vpn_contact *contact, enum fate *fate);
+/* Ends it for good: frees slot, lease, routes, address. */
+void session_end(struct worker *w, struct session *s, const char *why);
+/* Takes over what the predecessor of our index left. */
+void sessions_adopt(struct worker *w);
+void sessions_free(struct worker *w, bool for_successor);
+bool session_publish(struct worker *w, struct session *s);
+/* Address, owner and everything that depends on it. False: another live session has that address. */
+bool session_float(struct worker *w, struct session *s, const struct packet *p);
+void session_set_mss(struct worker *w, struct session *s);
+
+/* -- control.c -- */
+/* A control datagram of a session, or from nobody we know. Gives the packet its fate. */
+void control_receive(struct worker *w, struct session *s, struct packet *p);
+void control_first_contact(struct worker *w, struct packet *p);
+/* Events, datagrams to send, next deadline. `s` may be gone afterwards. */
+void control_serve(struct worker *w, struct session *s);
+void control_timers(struct worker *w);
+
+/* -- admit.c -- */
+void admit(struct worker *w, struct session *s);
+/* Makes it reachable: routes, state. False: it was ended. */
+bool admit_activate(struct worker *w, struct session *s);
+void admit_withdraw(struct worker *w, struct session *s);
+
+/* -- signing.c -- */
+void signing_ask(struct worker *w, struct session *s, const vpn_event *event);
+bool signing_answers(void *context);
+void signing_forget(struct worker *w, struct session *s);
+/* For a TLS library that cannot wait. */
+size_t signing_now(void *context, uint16_t algorithm, const uint8_t *input, size_t input_len, uint8_t *signature,
+	size_t room);
+
+/* -- the lines -- */
+void inbound(void *worker, struct batch *b);
+void outbound(void *worker, struct batch *b);
+/* From the step on where sessions are known to be ours (or not). */
+void inbound_owned(struct worker *w, struct batch *b);
+void outbound_owned(struct worker *w, struct batch *b);
+/* Counts each fate and gives each buffer back, here and nowhere else. */
+void batch_end(struct worker *w, struct batch *b);
+/* Copies one packet to every active client but `except`. */
+void fan_out(struct worker *w, const struct packet *p, uint32_t except);
+
+/* -- handover.c -- */
+void handover_give(struct worker *w, struct packet *p, unsigned kind, unsigned owner);
+/* Asks another worker to end a session. */
+void handover_end(struct worker *w, uint32_t slot, uint32_t generation, unsigned owner, unsigned reason);
+void handover_take(void *worker);
+enum end_reason { END_REPLACED = 1, END_FLOATED = 2 };
+
+/* -- publish.c -- */
+void publish(struct worker *w);
+void publish_session(struct worker *w, const struct session *s);
+void publish_gone(struct worker *w, uint32_t slot);
+
+#endif

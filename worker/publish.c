@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT
+ * Rows and heartbeat for readers outside: once a second, and when a session comes or goes. Never per packet. */
+#include "worker/internal.h"
+
+#include "shm/stats.h"
+
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+void publish_session(struct worker *w, const struct session *s)
+{
+	struct stats_row row = {
+		.client_id = s->identity.client_id,
+		.generation = s->generation,
+		.owner = (uint16_t)w->born->index,
+		.state = s->active ? PEER_ACTIVE : PEER_HANDSHAKE,
+		.peer_address = s->identity.peer_address,
+		.inner4 = s->identity.inner4,
+		.link = s->identity.link,
+		.connected_unix = s->identity.connected_unix,
+	};
+	const struct peer_counters *c = &s->shared->counters;
+	mono_ms last = atomic_load_explicit(&c->last_in_ms, memory_order_relaxed);
+
+	memcpy(row.common_name, s->identity.common_name, sizeof(row.common_name));
+	memcpy(row.cipher, s->identity.cipher, sizeof(row.cipher));
+	memcpy(row.inner6, s->identity.inner6, sizeof(row.inner6));
+	row.last_in_unix = last ? time(NULL) - (w->now - last) / 1000 : row.connected_unix;
+	row.bytes_in = atomic_load_explicit(&c->bytes_in, memory_order_relaxed);
+	row.bytes_out = atomic_load_explicit(&c->bytes_out, memory_order_relaxed);
+	row.packets_in = atomic_load_explicit(&c->packets_in, memory_order_relaxed);
+	row.packets_out = atomic_load_explicit(&c->packets_out, memory_order_relaxed);
+	stats_publish(w->stats, s->slot, &row);
+}
+
+void publish_gone(struct worker *w, uint32_t slot)
+{
+	stats_clear(w->stats, slot);
+}
+
+static uint64_t micros(struct timeval t)
+{
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_usec;
+}
+
+void publish(struct worker *w)
+{
+	struct rusage used;
+
+	for (uint32_t slot = 0; slot < w->config->max_clients; slot++)
+		if (w->sessions[slot])
+			publish_session(w, w->sessions[slot]);
+	if (getrusage(RUSAGE_SELF, &used) == 0)
+		stats_heartbeat(stats_worker(w->stats, w->born->index), time(NULL), micros(used.ru_utime),
+			micros(used.ru_stime));
+	counter_set(w->counters, COUNTER_RING_TURNS, w->loop.counts.turns);
+	counter_set(w->counters, COUNTER_HANDOVER_WAKES, w->loop.counts.wakes_sent);
+}

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT
+ * This worker's own sessions: taken, found, moved, ended, adopted. */
+#include "worker/internal.h"
+
+#include "shm/handover_ring.h"
+#include "shm/leases.h"
+#include "shm/links.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct session *session_find(const struct worker *w, uint32_t slot, uint32_t generation)
+{
+	struct session *s = slot < w->config->max_clients ? w->sessions[slot] : NULL;
+	return s && s->generation == generation ? s : NULL;
+}
+
+struct session *session_by_address(const struct worker *w, const struct link_address *address, uint32_t *slot,
+	uint32_t *generation, unsigned *owner)
+{
+	uint32_t now_generation;
+
+	*owner = WORKER_NONE;
+	if (!links_find(w->shm, address, slot, generation))
+		return NULL;
+	*owner = peers_owner(w->shm, *slot, &now_generation);
+	if (now_generation != *generation)
+		*owner = WORKER_NONE;
+	return *owner == w->born->index ? session_find(w, *slot, *generation) : NULL;
+}
+
+/* The steering programs' view of the owner: speed only. */
+static void steer(struct worker *w, const struct session *s)
+{
+	if (!w->born->steer_peers)
+		return;
+	w->born->steer_peers[s->slot] = w->born->index;
+	if (w->born->steer_pool4 && s->identity.inner4 >= w->born->steer_pool4_first &&
+		s->identity.inner4 - w->born->steer_pool4_first < w->born->steer_pool4_count)
+		w->born->steer_pool4[s->identity.inner4 - w->born->steer_pool4_first] = w->born->index;
+}
+
+bool session_publish(struct worker *w, struct session *s)
+{
+	steer(w, s);
+	bool done = peers_write(w->shm, s->slot, s->generation, &s->identity);
+	publish_session(w, s);
+	return done;
+}
+
+static struct session *session_new(struct worker *w, uint32_t slot, uint32_t generation)
+{
+	struct session *s = calloc(1, sizeof(*s));
+	if (!s)
+		return NULL;
+	s->slot = slot;
+	s->generation = generation;
+	s->shared = peers_slot(w->shm, slot);
+	s->before_slot = PEER_NONE;
+	s->since = w->now;
+	w->sessions[slot] = s;
+	counter_set(w->counters, COUNTER_SESSIONS, ++w->session_count);
+	return s;
+}
+
+/* The address may still be an older session's: the newcomer proved that it is there, so it gets the control
+ * datagrams; the old one goes on by peer id until the newcomer is known. */
+static bool take_address(struct worker *w, struct session *s)
+{
+	switch (links_put(w->shm, &s->identity.peer_address, s->slot, s->generation, &s->before_slot,
+		&s->before_generation)) {
+	case LINK_PUT:
+	case LINK_SAME:
+		s->before_slot = PEER_NONE;
+		return true;
+	case LINK_TAKEN:
+		return links_replace(w->shm, &s->identity.peer_address, s->before_slot, s->before_generation, s->slot,
+			       s->generation) == LINK_PUT;
+	case LINK_FULL:
+		break;
+	}
+	s->before_slot = PEER_NONE;
+	return false;
+}
+
+struct session *session_open(struct worker *w, const struct packet *p, const vpn_contact *contact, enum fate *fate)
+{
+	uint32_t generation, slot = peers_take(w->shm, w->born->index, &generation);
+
+	*fate = FATE_TABLE_FULL;
+	if (slot == PEER_NONE)
+		return NULL;
+	struct session *s = session_new(w, slot, generation);
+	if (!s) {
+		peers_release(w->shm, slot, generation);
+		return NULL;
+	}
+	s->identity = (struct peer_identity){
+		.peer_address = p->peer_address,
+		.local_address = p->local_address,
+		.local_interface = p->local_interface,
+		.link = p->link,
+		.lease4 = LEASE_NONE,
+		.lease6 = LEASE_NONE,
+		.client_id = shm_next_client_id(w->shm),
+		.connected_ms = w->now,
+		.connected_unix = time(NULL),
+	};
+	s->engine = vpn_session_accept(w->endpoint, contact, s->shared->kept, w->now);
+	if (!s->engine || !take_address(w, s)) {
+		session_end(w, s, "no room for it");
+		return NULL;
+	}
+	session_publish(w, s);
+	counter_add(w->counters, COUNTER_HANDSHAKES_STARTED, 1);
+	*fate = FATE_NONE;
+	return s;
+}
+
+void session_end(struct worker *w, struct session *s, const char *why)
+{
+	if (s->ending)
+		return;
+	s->ending = true;
+	session_log(w, s, s->active || s->identity.common_name[0] ? 1 : 2, "session over: %s", why);
+	counter_add(w->counters, s->active ? COUNTER_SESSIONS_ENDED : COUNTER_HANDSHAKES_FAILED, 1);
+	peers_set_state(w->shm, s->slot, s->generation, PEER_CLOSING);
+	admit_withdraw(w, s);
+	if (s->before_slot == PEER_NONE ||
+		links_replace(w->shm, &s->identity.peer_address, s->slot, s->generation, s->before_slot,
+			s->before_generation) != LINK_PUT)
+		links_remove(w->shm, &s->identity.peer_address, s->slot, s->generation);
+	timer_cancel(w->wheel, &s->timer);
+	signing_forget(w, s);
+	vpn_session_free(&s->engine, true);
+	publish_gone(w, s->slot);
+	peers_release(w->shm, s->slot, s->generation);
+	w->sessions[s->slot] = NULL;
+	counter_set(w->counters, COUNTER_SESSIONS, --w->session_count);
+	free(s);
+}
+
+/* -- floating -- */
+
+/* An address that another live session has is only given up for a session of the same name. */
+static bool take_from_other(struct worker *w, struct session *s, const struct link_address *address, uint32_t other,
+	uint32_t other_generation)
+{
+	struct peer_row row;
+
+	if (!peers_read(w->shm, other, &row) || row.generation != other_generation ||
+		strcmp(row.identity.common_name, s->identity.common_name) != 0 || !s->identity.common_name[0])
+		return false;
+	if (links_replace(w->shm, address, other, other_generation, s->slot, s->generation) != LINK_PUT)
+		return false;
+	struct session *mine = session_find(w, other, other_generation);
+	if (mine)
+		session_end(w, mine, "its address belongs to another session now");
+	else
+		handover_end(w, other, other_generation, row.owner, END_FLOATED);
+	return true;
+}
+
+bool session_float(struct worker *w, struct session *s, const struct packet *p)
+{
+	char from[64], to[64];
+	uint32_t other, other_generation;
+	enum link_answer answer = links_put(w->shm, &p->peer_address, s->slot, s->generation, &other, &other_generation);
+
+	if (answer == LINK_FULL ||
+		(answer == LINK_TAKEN && !take_from_other(w, s, &p->peer_address, other, other_generation))) {
+		session_log(w, s, 3, "does not float to %s: another session has that address",
+			link_address_text(&p->peer_address, to, sizeof(to)));
+		return false;
+	}
+	session_log(w, s, 3, "floats from %s to %s", link_address_text(&s->identity.peer_address, from, sizeof(from)),
+		link_address_text(&p->peer_address, to, sizeof(to)));
+	links_remove(w->shm, &s->identity.peer_address, s->slot, s->generation);
+	s->identity.peer_address = p->peer_address;
+	s->identity.local_address = p->local_address;
+	s->identity.local_interface = p->local_interface;
+	s->identity.link = p->link;
+	session_set_mss(w, s);
+	session_publish(w, s);
+	counter_add(w->counters, COUNTER_FLOATS, 1);
+	return true;
+}
+
+/* The largest TCP segments that fit: OpenVPN's manual, mssfix. */
+void session_set_mss(struct worker *w, struct session *s)
+{
+	const struct config *c = w->config;
+	int outer = s->identity.peer_address.family == 6 || s->identity.peer_address.mapped ? 48 : 28;
+	int room = (int)c->mssfix_size;
+
+	s->mss4 = s->mss6 = 0;
+	if (s->identity.peer_address.family == 4)
+		outer = 28;
+	switch (c->mssfix) {
+	case MSSFIX_OFF:
+		return;
+	case MSSFIX_FIXED:
+		break;
+	case MSSFIX_PLAIN:
+		room -= 24;
+		break;
+	case MSSFIX_MTU:
+		room -= 24 + outer;
+		break;
+	}
+	s->mss4 = (uint16_t)(room > 40 + 88 ? room - 40 : 88);
+	s->mss6 = (uint16_t)(room > 60 + 88 ? room - 60 : 88);
+}
+
+/* -- after a death -- */
+
+static void adopt(struct worker *w, uint32_t slot)
+{
+	struct peer_row row;
+	uint32_t generation;
+	enum peer_adoption found = peers_adopt(w->shm, slot, w->born->index, slot == w->blamed, &generation);
+
+	if (found == PEER_NOT_OURS)
+		return;
+	struct session *s = found == PEER_ADOPTED ? session_new(w, slot, generation) : NULL;
+	if (s && peers_read(w->shm, slot, &row)) {
+		s->identity = row.identity;
+		s->active = row.state == PEER_ACTIVE;
+	}
+	/* A fresh TLS handshake for each, but not for all at once: a core does about two thousand a second. */
+	mono_ms later = w->now + 500 + (mono_ms)(slot % 1000) * (1 + (mono_ms)w->config->max_clients / 1000) * 4;
+	if (s && s->active && s->identity.link < w->link_count)
+		s->engine = vpn_session_adopt(w->endpoint, s->shared->kept, w->now, later);
+	if (!s || !s->engine) {
+		/* A handshake without its TLS cannot go on; the client begins anew. */
+		counter_add(w->counters, COUNTER_GIVEN_UP, 1);
+		if (s)
+			session_end(w, s, "its worker died and it cannot be adopted");
+		else
+			peers_release(w->shm, slot, generation);
+		return;
+	}
+	session_set_mss(w, s);
+	session_publish(w, s);
+	timer_set(w->wheel, &s->timer, vpn_session_wake_at(s->engine));
+	counter_add(w->counters, COUNTER_ADOPTED, 1);
+}
+
+void sessions_adopt(struct worker *w)
+{
+	unsigned adopted = 0;
+
+	for (uint32_t slot = peers_next_owned(w->shm, w->born->index, 0); slot != PEER_NONE;
+		slot = peers_next_owned(w->shm, w->born->index, slot + 1)) {
+		adopt(w, slot);
+		adopted++;
+	}
+	if (adopted)
+		worker_log(w, 1, "worker %u adopted %u of %u sessions of its predecessor", w->born->index,
+			w->session_count, adopted);
+}
+
+void sessions_free(struct worker *w, bool for_successor)
+{
+	for (uint32_t slot = 0; slot < w->config->max_clients; slot++) {
+		struct session *s = w->sessions[slot];
+		if (!s)
+			continue;
+		if (!for_successor) {
+			session_end(w, s, "the hub stops");
+			continue;
+		}
+		timer_cancel(w->wheel, &s->timer);
+		signing_forget(w, s);
+		vpn_session_free(&s->engine, false);
+		free(s);
+		w->sessions[slot] = NULL;
+	}
+}

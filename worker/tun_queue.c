@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT
+ * The tunnel device's queue. In both directions a virtio_net_hdr stands in front of the packet; read, it lies
+ * in the last bytes of the headroom:
+ *
+ *   slot     0          128 - header     128
+ *            | not lent | virtio_net_hdr | packet ... | tailroom |                                        */
+#include "worker/tun_queue.h"
+
+#include "common/base/check.h"
+
+#include <errno.h>
+#include <liburing.h>
+#include <linux/if_tun.h>
+#include <linux/virtio_net.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
+
+/* liburing 2.3 does not know it; kernels since 6.7 do. */
+#define OP_READ_MULTISHOT 49
+
+enum { RECEIVE_AT_ONCE = 64 };
+
+/* Bytes in front of each packet, or a negative errno. */
+static int ask_header_len(int fd)
+{
+	struct ifreq request;
+	int len;
+
+	memset(&request, 0, sizeof(request));
+	if (ioctl(fd, TUNGETIFF, &request) < 0)
+		return -errno;
+	if (!(request.ifr_flags & IFF_VNET_HDR))
+		return 0;
+	if (ioctl(fd, TUNGETVNETHDRSZ, &len) < 0)
+		return -errno;
+	return len;
+}
+
+int tun_queue_init(struct tun_queue *tq, const struct tun_queue_params *params)
+{
+	int header_len = params->header_len;
+
+	memset(tq, 0, sizeof(*tq));
+	if (header_len == TUN_HEADER_ASK)
+		header_len = ask_header_len(params->fd);
+	if (header_len < 0)
+		return header_len;
+	if (header_len > TUN_HEADER_MAX ||
+		(header_len > 0 && header_len < (int)sizeof(struct virtio_net_hdr)))
+		return -EINVAL;
+	tq->fd = params->fd;
+	tq->header_len = (unsigned)header_len;
+	tq->payload = params->payload;
+	/* One byte more than is wanted: the device cuts what is longer without saying so. */
+	return buffers_init(&tq->buffers, params->buffers, PACKET_HEADROOM - tq->header_len,
+		tq->header_len + tq->payload + 1);
+}
+
+void tun_queue_clear(struct tun_queue *tq)
+{
+	buffers_clear(&tq->buffers);
+	memset(tq, 0, sizeof(*tq));
+	tq->fd = -1;
+}
+
+void tun_queue_give_back(struct tun_queue *tq, const struct packet *p)
+{
+	CHECK(p->source == FROM_TUNNEL);
+	buffers_give_back(&tq->buffers, p->buffer);
+}
+
+/* ---- reading ---- */
+
+/* Finishes a checksum that the sender's stack left to its device (RFC 1071). False: its place is outside the
+ * packet. */
+static bool complete_checksum(uint8_t *packet, size_t len, unsigned start, unsigned offset)
+{
+	uint64_t sum = 0;
+	uint16_t word;
+	size_t at;
+
+	if (start >= len || offset + 2u > len - start)
+		return false;
+	for (at = start; at + 2 <= len; at += 2) {
+		memcpy(&word, packet + at, 2);
+		sum += word;
+	}
+	if (at < len) {
+		word = 0;
+		memcpy(&word, packet + at, 1);
+		sum += word;
+	}
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	word = (uint16_t)~sum;
+	if (word == 0)
+		word = 0xffff; /* 0 would mean "no checksum" to UDP; the same number to all */
+	memcpy(packet + start + offset, &word, 2);
+	return true;
+}
+
+static enum fate look_at_header(struct tun_queue *tq, struct packet *p)
+{
+	struct virtio_net_hdr header;
+
+	if (!tq->header_len)
+		return FATE_NONE;
+	memcpy(&header, p->at - tq->header_len, sizeof(header));
+	if (header.gso_type != VIRTIO_NET_HDR_GSO_NONE)
+		return FATE_TOO_LONG; /* a super packet: we asked for none */
+	if (header.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
+		tq->counts.checksums++;
+		if (!complete_checksum(p->at, p->len, header.csum_start, header.csum_offset))
+			return FATE_BAD_PACKET;
+	}
+	return FATE_NONE;
+}
+
+/* Slot `id` holds `len` bytes, header included. True: they are a packet in the batch. */
+static bool take_slot(struct tun_queue *tq, uint16_t id, size_t len)
+{
+	struct packet *p = &tq->arriving.packets[tq->arriving.count];
+	uint8_t *slot = buffers_slot(&tq->buffers, id);
+
+	buffers_share(&tq->buffers, id, 1);
+	if (len <= tq->header_len) {
+		buffers_give_back(&tq->buffers, id);
+		return false;
+	}
+	CHECK(tq->arriving.count < BATCH_MAX);
+	tq->arriving.count++;
+	*p = (struct packet){
+		.at = slot + PACKET_HEADROOM,
+		.len = (uint32_t)(len - tq->header_len),
+		.start = slot,
+		.room = tq->buffers.slot_len,
+		.peer = PEER_NONE,
+		.buffer = id,
+		.source = FROM_TUNNEL,
+	};
+	if (p->len > tq->payload) {
+		p->len = tq->payload;
+		p->fate = FATE_TOO_LONG;
+	} else {
+		p->fate = look_at_header(tq, p);
+	}
+	return true;
+}
+
+void tun_queue_prepare(struct tun_queue *tq, struct io_uring_sqe *sqe, uint16_t group)
+{
+	io_uring_prep_rw(OP_READ_MULTISHOT, sqe, tq->fd, NULL, 0, 0);
+	sqe->flags |= IOSQE_BUFFER_SELECT;
+	sqe->buf_group = group;
+}
+
+/* 0, the end of a file, is one too: no device says that. */
+static void note_error(struct tun_queue *tq, int error)
+{
+	if (error == -ENOBUFS)
+		tq->counts.out_of_buffers++;
+	else if (error != -ECANCELED && error != -EINTR && error != -EAGAIN)
+		tq->counts.read_errors++;
+}
+
+bool tun_queue_complete(struct tun_queue *tq, const struct io_uring_cqe *cqe)
+{
+	uint16_t id;
+
+	if (!(cqe->flags & IORING_CQE_F_MORE))
+		tq->armed = tq->cancelled = false;
+	if (cqe->res <= 0)
+		note_error(tq, cqe->res);
+	if (!(cqe->flags & IORING_CQE_F_BUFFER))
+		return false;
+	id = (uint16_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
+	buffers_note_filled(&tq->buffers, id);
+	return take_slot(tq, id, cqe->res < 0 ? 0 : (size_t)cqe->res);
+}
+
+unsigned tun_queue_receive(struct tun_queue *tq)
+{
+	unsigned before = tq->arriving.count;
+	uint16_t id;
+
+	for (unsigned n = 0; n < RECEIVE_AT_ONCE && tq->arriving.count < BATCH_MAX; n++) {
+		ssize_t got;
+
+		if (!buffers_take(&tq->buffers, &id))
+			break;
+		got = read(
+			tq->fd, buffers_slot(&tq->buffers, id) + tq->buffers.lend_at, tq->buffers.lend_len);
+		if (got <= 0)
+			note_error(tq, got < 0 ? -errno : 0);
+		take_slot(tq, id, got < 0 ? 0 : (size_t)got);
+		if (got <= 0)
+			break;
+	}
+	return tq->arriving.count - before;
+}
+
+void tun_queue_pause(struct tun_queue *tq)
+{
+	if (!tq->paused)
+		tq->counts.pauses++;
+	tq->paused = true;
+}
+
+void tun_queue_resume(struct tun_queue *tq)
+{
+	tq->paused = false;
+}
+
+/* ---- writing ---- */
+
+void tun_queue_write(struct tun_queue *tq, struct packet *p)
+{
+	static const uint8_t zeros[TUN_HEADER_MAX];
+	size_t len = tq->header_len + p->len;
+	ssize_t written;
+
+	do {
+		if (packet_headroom(p) >= tq->header_len) {
+			uint8_t *header = p->at - tq->header_len;
+
+			memset(header, 0, tq->header_len);
+			written = write(tq->fd, header, len);
+		} else {
+			struct iovec pieces[2] = { { (void *)(uintptr_t)zeros, tq->header_len },
+				{ p->at, p->len } };
+
+			written = writev(tq->fd, pieces, 2);
+		}
+	} while (written < 0 && errno == EINTR);
+	if (written == (ssize_t)len)
+		p->fate = FATE_DELIVERED;
+	else if (written < 0 && errno == EAGAIN)
+		p->fate = FATE_TUNNEL_FULL;
+	else
+		p->fate = FATE_TUNNEL_ERROR;
+}

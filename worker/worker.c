@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: MIT
+ * A worker's life: rights given up, ring built, READY, packets until an order or the loss of the master, death. The
+ * packets' own lines are inbound.c and outbound.c. */
+#include "worker/worker.h"
+#include "worker/internal.h"
+
+#include "common/base/check.h"
+#include "common/base/secret.h"
+#include "shm/last_words.h"
+#include "shm/stats.h"
+#include "worker/orders.h"
+#include "worker/sandbox.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	LINK_BUFFERS = 512,
+	TUN_BUFFERS = 512,
+	PAYLOAD_EXTRA = 256,
+	PUBLISH_MS = 1000,
+	SECRET_MS = 10000, /* how often the shared secrets and the clock are looked at */
+	ORPHAN_MS = 4000,  /* how long we go on telling clients once the master is gone */
+	CRL_MAX = 1 << 22,
+	IDLE_MS = 1000,
+};
+
+/* -- last words -- */
+
+/* Set once at birth; the handlers below may run at any instruction. */
+static struct last_words *words_place;
+
+void worker_touch(uint32_t slot)
+{
+	last_words_note_work(words_place, slot);
+}
+
+static void say_last_words(int signal_number, siginfo_t *info, void *context)
+{
+	(void)context;
+	if (words_place)
+		last_words_say(words_place, signal_number, last_words_at_work(words_place), (uint64_t)(uintptr_t)info->si_addr,
+			signal_number == SIGABRT ? check_failed_text : NULL);
+	signal(signal_number, SIG_DFL);
+	raise(signal_number);
+}
+
+static void catch_deadly_signals(void)
+{
+	static const int deadly[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS };
+	struct sigaction action = { .sa_sigaction = say_last_words, .sa_flags = SA_SIGINFO | SA_NODEFER };
+
+	sigemptyset(&action.sa_mask);
+	for (size_t i = 0; i < sizeof(deadly) / sizeof(deadly[0]); i++)
+		sigaction(deadly[i], &action, NULL);
+	/* The master decides when we end; a Ctrl-C on the terminal reaches all of the process group. */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGUSR1, SIG_IGN);
+	signal(SIGUSR2, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+/* -- log -- */
+
+static void log_line(struct worker *w, int level, const char *line)
+{
+	if (w->master_gone || !order_send(w->born->orders_fd, ANSWER_LOG, level, line, strlen(line), -1))
+		counter_add(w->counters, COUNTER_LOG_DROPPED, 1);
+}
+
+void worker_log(struct worker *w, int level, const char *format, ...)
+{
+	char line[1000];
+	va_list args;
+
+	if (level > w->verb)
+		return;
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	log_line(w, level, line);
+}
+
+void session_log(struct worker *w, const struct session *s, int level, const char *format, ...)
+{
+	char line[1000], address[64];
+	va_list args;
+	int at;
+
+	if (level > w->verb)
+		return;
+	at = snprintf(line, sizeof(line), "%s%s%s ", s->identity.common_name, s->identity.common_name[0] ? "/" : "",
+		link_address_text(&s->identity.peer_address, address, sizeof(address)));
+	va_start(args, format);
+	vsnprintf(line + at, sizeof(line) - (size_t)at, format, args);
+	va_end(args);
+	log_line(w, level, line);
+}
+
+/* -- orders -- */
+
+static void stop_sessions(struct worker *w, const char *text, const char *why)
+{
+	for (uint32_t slot = 0; slot < w->config->max_clients; slot++) {
+		struct session *s = w->sessions[slot];
+		if (!s)
+			continue;
+		vpn_session_close(s->engine, text, why, STOP_LINGER_MS, w->now);
+		control_serve(w, s);
+	}
+}
+
+void worker_stop(struct worker *w, int how, const char *why)
+{
+	if (w->stopping)
+		return;
+	w->stopping = true;
+	w->stop_at = w->now + STOP_LINGER_MS;
+	stop_sessions(w, how == 0 ? NULL : how == 2 ? "RESTART,[N]" : "RESTART", why);
+}
+
+static void take_crl(struct worker *w, int fd)
+{
+	char error[VPN_ERROR_TEXT];
+	size_t len = 0;
+	ssize_t got;
+	char *text = fd >= 0 ? malloc(CRL_MAX + 1) : NULL;
+
+	while (text && len < CRL_MAX && (got = read(fd, text + len, CRL_MAX - len)) > 0)
+		len += (size_t)got;
+	if (text) {
+		text[len] = 0;
+		if (vpn_endpoint_set_crl(w->endpoint, text, error))
+			worker_log(w, 3, "worker %u uses the new CRL", w->born->index);
+		else
+			worker_log(w, 1, "the new CRL is not used: %s", error);
+	}
+	free(text);
+}
+
+static bool take_orders(void *context)
+{
+	struct worker *w = context;
+	struct order order;
+	int fd, got;
+
+	w->now = loop_now();
+	while ((got = order_receive(w->born->orders_fd, &order, &fd)) > 0) {
+		switch (order.kind) {
+		case ORDER_STOP:
+			worker_stop(w, order.value, "the hub stops");
+			break;
+		case ORDER_LEAVE:
+			w->leaving = true;
+			break;
+		case ORDER_VERB:
+			w->verb = order.value;
+			break;
+		case ORDER_CRL:
+			take_crl(w, fd);
+			break;
+		case ORDER_RESTART_ALL:
+			stop_sessions(w, "RESTART", "restarted by SIGUSR1");
+			break;
+		default:
+			break;
+		}
+		if (fd >= 0)
+			close(fd);
+	}
+	if (got == 0)
+		return true;
+	w->master_gone = true;
+	worker_stop(w, 1, "the master is gone");
+	w->stop_at = w->now + ORPHAN_MS;
+	return false;
+}
+
+/* -- birth -- */
+
+static bool make_endpoint(struct worker *w)
+{
+	const struct config *c = w->config;
+	char error[VPN_ERROR_TEXT], warning[VPN_ERROR_TEXT];
+	vpn_settings s;
+
+	vpn_settings_default(&s, true);
+	s.ca_pem = c->ca.bytes;
+	s.cert_pem = c->cert.bytes;
+	s.extra_certs_pem = c->extra_certs.bytes;
+	s.crl_pem = c->crl.bytes;
+	s.tls_min = c->tls_min;
+	s.tls_max = c->tls_max;
+	s.tls_cipher = c->tls_cipher;
+	s.tls_groups = c->tls_groups;
+	s.profile = (int)c->profile;
+	s.name_check = (int)c->name_check;
+	s.name_wanted = c->name_wanted;
+	s.username_field = c->username_field;
+	s.want_client_usage = c->remote_cert_client;
+	s.want_key_usage = c->remote_ku_any;
+	s.key_usages = c->remote_ku;
+	s.key_usage_count = c->remote_ku_count;
+	s.extended_usage = c->remote_eku;
+	s.fingerprints = (const uint8_t(*)[32])c->fingerprints;
+	s.fingerprint_count = c->fingerprint_count;
+	s.sign = signing_now;
+	s.sign_context = w;
+	s.wrapping = (int)c->wrap;
+	s.static_key = c->static_key;
+	s.key_direction = c->key_direction;
+	s.auth = c->auth;
+	s.server_key = c->crypt_v2 ? c->crypt_v2_key : NULL;
+	s.force_cookie = c->force_cookie;
+	s.data_ciphers = c->data_ciphers;
+	s.data_ciphers_fallback = c->data_ciphers_fallback;
+	s.replay_window = c->replay_window;
+	s.replay_window_s = c->replay_window_s;
+	s.tun_mtu = c->tun_mtu;
+	s.tun_mtu_max = c->tun_mtu_max;
+	s.tls_timeout_ms = c->tls_timeout_s * 1000;
+	s.hand_window_ms = c->hand_window_s * 1000;
+	s.tran_window_ms = c->tran_window_s * 1000;
+	s.reneg_ms = c->reneg_s * 1000;
+	s.reneg_min_ms = c->reneg_min_s ? c->reneg_min_s * 1000 : c->reneg_s * 900;
+	s.reneg_bytes = c->reneg_bytes;
+	s.reneg_packets = c->reneg_packets;
+	s.ping_ms = c->ping_s * 1000;
+	s.ping_restart_ms = c->ping_restart_s * 1000;
+	s.session_timeout_ms = c->session_timeout_s * 1000;
+	s.inactive_ms = c->inactive_s * 1000;
+	s.inactive_bytes = c->inactive_bytes;
+	s.max_packet_size = c->max_packet_size;
+	w->endpoint = vpn_endpoint_new(&s, error, warning);
+	if (!w->endpoint)
+		worker_log(w, 0, "worker %u cannot start: %s", w->born->index, error);
+	else if (warning[0] && w->born->index == 0)
+		worker_log(w, 1, "%s", warning);
+	return w->endpoint != NULL;
+}
+
+static void share_secret(struct worker *w)
+{
+	uint8_t now[SHM_SECRET_LEN], before[SHM_SECRET_LEN];
+
+	shm_secrets(w->shm, now, before);
+	vpn_endpoint_set_secret(w->endpoint, now);
+	vpn_endpoint_set_clock(w->endpoint, w->now, time(NULL));
+	secret_wipe(now, sizeof(now));
+	secret_wipe(before, sizeof(before));
+	w->secret_at = w->now + SECRET_MS;
+}
+
+static int make_links(struct worker *w)
+{
+	const struct inherited *born = w->born;
+	uint32_t payload = w->config->tun_mtu_max + PAYLOAD_EXTRA;
+	int result = 0;
+
+	w->links = calloc(born->link_count ? born->link_count : 1, sizeof(*w->links));
+	if (!w->links)
+		return -ENOMEM;
+	for (unsigned i = 0; i < born->link_count && result == 0; i++) {
+		struct udp_link_params params = {
+			.fd = born->link_fds[i], .index = (uint16_t)i, .buffers = LINK_BUFFERS, .payload = payload };
+		result = udp_link_init(&w->links[i], &params);
+		w->link_count += result == 0;
+	}
+	if (result == 0 && born->tun_fd >= 0) {
+		struct tun_queue_params params = {
+			.fd = born->tun_fd, .header_len = TUN_HEADER_ASK, .buffers = TUN_BUFFERS, .payload = payload };
+		result = tun_queue_init(&w->tun, &params);
+		w->has_tun = result == 0;
+	}
+	return result;
+}
+
+static int make_loop(struct worker *w)
+{
+	struct loop_params params = {
+		.links = w->links,
+		.link_count = w->link_count,
+		.tun = w->has_tun ? &w->tun : NULL,
+		.orders_fd = w->born->orders_fd,
+		.keyholder_fd = w->born->keyholder_fd,
+		.wake_fds = w->born->wake_fds,
+		.index = w->born->index,
+		.workers = w->born->workers,
+		.handlers = {
+			.datagrams = inbound,
+			.packets = outbound,
+			.woken = handover_take,
+			.order_said = take_orders,
+			.keyholder_said = signing_answers,
+			.context = w,
+		},
+	};
+	return loop_init(&w->loop, &params);
+}
+
+static void pin(const struct worker *w)
+{
+	cpu_set_t cpus;
+
+	if (w->born->cpu < 0)
+		return;
+	CPU_ZERO(&cpus);
+	CPU_SET(w->born->cpu, &cpus);
+	sched_setaffinity(0, sizeof(cpus), &cpus);
+}
+
+/* In the order of the threat model: identity, then ring, then the locks. */
+static bool be_born(struct worker *w)
+{
+	struct sandbox_state locked;
+	int error;
+
+	pin(w);
+	error = make_links(w);
+	if (!error)
+		error = sandbox_enter_identity(w->born->uid, w->born->gid);
+	if (!error)
+		error = make_loop(w);
+	if (error) {
+		worker_log(w, 0, "worker %u cannot start: %s", w->born->index, strerror(-error));
+		return false;
+	}
+	if (!make_endpoint(w))
+		return false;
+	vpn_endpoint_set_epoch(w->endpoint, w->born->epoch);
+	w->now = loop_now();
+	share_secret(w);
+	struct sandbox_needs needs = { .ring = w->loop.features.ring, .poll = !w->loop.features.ring || TLS_WAITS };
+	error = sandbox_lock(&needs, &locked);
+	if (error) {
+		worker_log(w, 0, "worker %u cannot lock itself in: %s", w->born->index, strerror(-error));
+		return false;
+	}
+	if (w->born->index == 0 && !w->born->successor)
+		worker_log(w, 3, "workers: %s%s, links %s, tunnel %s, landlock ABI %d%s%s",
+			w->loop.features.ring ? "io_uring" : "poll",
+			w->loop.features.defer_taskrun ? " (deferred task run)" : "",
+			w->loop.features.multishot_links ? "multishot" : "plain",
+			w->loop.features.multishot_tun ? "multishot" : "plain", locked.landlock_abi,
+			locked.mdwe ? ", no new code" : "", locked.seccomp ? ", seccomp" : "");
+	return true;
+}
+
+/* -- life -- */
+
+static mono_ms next_wake(const struct worker *w)
+{
+	mono_ms at = mono_earlier(timer_wheel_wake_at(w->wheel), w->publish_at);
+	return w->stopping ? mono_earlier(at, w->stop_at) : at;
+}
+
+static void chores(struct worker *w)
+{
+	w->now = loop_now();
+	control_timers(w);
+	if (w->now >= w->publish_at) {
+		publish(w);
+		w->publish_at = w->now + PUBLISH_MS;
+	}
+	if (w->now >= w->secret_at)
+		share_secret(w);
+}
+
+static int live(struct worker *w)
+{
+	while (!w->leaving) {
+		int error = loop_turn(&w->loop, next_wake(w));
+		if (error) {
+			worker_log(w, 0, "worker %u: its ring is broken: %s", w->born->index, strerror(-error));
+			return 1;
+		}
+		chores(w);
+		if (w->stopping && (w->session_count == 0 || w->now >= w->stop_at))
+			return 0;
+	}
+	return 0;
+}
+
+int worker_run(const struct inherited *inherited)
+{
+	struct worker *w = calloc(1, sizeof(*w));
+	int status = 1;
+
+	CHECK(w != NULL);
+	w->born = inherited;
+	w->config = inherited->config;
+	w->shm = inherited->shm;
+	w->stats = inherited->stats;
+	w->counters = &stats_worker(inherited->stats, inherited->index)->counters;
+	w->verb = inherited->config->verb;
+	w->sign_last = &w->sign_first;
+	w->now = loop_now();
+	w->sessions = calloc(inherited->config->max_clients, sizeof(*w->sessions));
+	w->wheel = timer_wheel_new(w->now);
+	CHECK(w->sessions && w->wheel);
+	words_place = last_words_of(w->shm, inherited->index);
+	CHECK(words_place != NULL);
+	w->blamed = last_words_at_work(words_place);
+	worker_touch(PEER_NONE);
+	catch_deadly_signals();
+	if (be_born(w)) {
+		sessions_adopt(w);
+		order_send(inherited->orders_fd, ANSWER_READY, 0, NULL, 0, -1);
+		status = live(w);
+		sessions_free(w, w->leaving);
+	}
+	loop_clear(&w->loop);
+	vpn_endpoint_free(&w->endpoint);
+	return status;
+}
