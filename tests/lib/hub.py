@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Configurations and processes of a hub under test and of the stock programs it is tried against."""
-import json
 import os
-import signal
 import subprocess
 
-from netns import Failed, run, wait_for
+from netns import run, wait_for
+from stats import Stats
 
 BUILD = os.environ.get("BUILD_DIR", os.path.join(os.path.dirname(__file__), "..", "..", "build"))
 HUB = os.path.join(BUILD, "master", "vpnserverd")
@@ -84,21 +83,48 @@ def client_config(folder, name, remote, *lines, proto="udp4", dev="tun0"):
 
 
 class Hub:
+    """A running vpnserverd."""
+
     def __init__(self, net, config, name="test", log="hub.log", program=None):
         self.net, self.config, self.name, self.folder = net, config, name, net.folder
         os.makedirs(os.path.join(net.folder, "run"), exist_ok=True)
         self.process = net.start([program or HUB, config], log, net.hub)
         self.process.wait_text("Initialization Sequence Completed", 15)
 
-    def status(self):
-        text = run(VPNADM, "--dir", f"{self.folder}/run", "--name", self.name, "status", "--json")
-        return json.loads(text)
-
-    def worker_pids(self):
-        return [w["pid"] for w in self.status()["workers"]]
+    def stats(self):
+        return Stats(os.path.join(self.folder, "run", f"{self.name}.stats"))
 
     def counters(self):
-        return self.status().get("counters", {})
+        return self.stats().counters
+
+    def worker_pids(self):
+        return [w["pid"] for w in self.stats().workers]
+
+    def pids(self):
+        """The master and all its children: workers, keyholder."""
+        found = [self.process.pid]
+        for pid in found:
+            try:
+                with open(f"/proc/{pid}/task/{pid}/children") as f:
+                    found += [int(word) for word in f.read().split()]
+            except OSError:
+                pass
+        return found
+
+    def row(self, common_name):
+        """The live session of a name: (peer id, row); the newest if there are several."""
+        rows = [(slot, row) for slot, row in self.stats().rows.items()
+                if row["common_name"] == common_name and row["state"] == "ACTIVE"]
+        return max(rows, key=lambda r: r[1]["client_id"]) if rows else None
+
+    def text(self):
+        return self.process.text()
+
+    def wait_text(self, pattern, seconds=15.0):
+        return self.process.wait_text(pattern, seconds)
+
+    def signal(self, number):
+        os.kill(self.process.pid, number)
 
     def stop(self):
         return self.process.stop()
@@ -115,3 +141,27 @@ def tun_address(namespace, device="tun0", family=4):
     text = run("ip", "-o", f"-{family}", "addr", "show", "dev", device, "scope", "global", namespace=namespace, check=False)
     words = text.split()
     return words[3].split("/")[0] if len(words) > 3 else None
+
+
+def wait_connected(*processes, seconds=20):
+    for process in processes:
+        process.wait_text(CONNECTED, seconds)
+
+
+def make_keys(folder, v2_clients=("client",)):
+    """Keys for every wrapping of the control channel, by the stock program."""
+    run(OPENVPN, "--genkey", "secret", f"{folder}/ta.key")
+    run(OPENVPN, "--genkey", "tls-crypt-v2-server", f"{folder}/v2s.key")
+    for name in v2_clients:
+        run(OPENVPN, "--tls-crypt-v2", f"{folder}/v2s.key", "--genkey", "tls-crypt-v2-client", f"{folder}/{name}.v2")
+
+
+def wrap_lines(folder, wrap, client=None):
+    """The directives of a wrapping: of the server, or of a client."""
+    return {"plain": [],
+            "tls-auth": [f"tls-auth {folder}/ta.key {1 if client else 0}", "auth SHA256"],
+            "tls-crypt": [f"tls-crypt {folder}/ta.key"],
+            "tls-crypt-v2": [f"tls-crypt-v2 {folder}/{client + '.v2' if client else 'v2s.key'}"]}[wrap]
+
+
+WRAPS = ("plain", "tls-auth", "tls-crypt", "tls-crypt-v2")
