@@ -483,7 +483,6 @@ static void complete_link(struct loop *l, struct udp_link *link, const struct io
 	} while (again);
 	if (!link->multishot) {
 		/* Its last completion said so: the lent buffers are ours again. */
-		io_uring_buf_ring_init(link->buffers.ring);
 		buffers_drop_ring(&link->buffers);
 		l->features.multishot_links = false;
 	}

@@ -62,8 +62,9 @@ static inline uint32_t read_u32(struct bytes *b)
 
 static inline uint64_t read_u64(struct bytes *b)
 {
-	uint64_t high = read_u32(b);
-	return high << 32 | read_u32(b);
+	bool whole = b->left >= 8;
+	uint64_t high = read_u32(b), low = read_u32(b);
+	return whole ? high << 32 | low : 0;
 }
 
 /* Copies `n` bytes out; zeros when they are not there. */

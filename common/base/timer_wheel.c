@@ -19,7 +19,7 @@ struct timer_wheel {
 
 static int64_t tick_of(mono_ms at)
 {
-	return (at + SLOT_MS - 1) / SLOT_MS; /* upwards: never early */
+	return at / SLOT_MS + (at % SLOT_MS > 0); /* upwards: never early */
 }
 
 struct timer_wheel *timer_wheel_new(mono_ms now)
@@ -58,8 +58,10 @@ void timer_set(struct timer_wheel *wheel, struct timer *timer, mono_ms at)
 	timer_cancel(wheel, timer);
 	if (at == MONO_NEVER)
 		return;
-	if (tick_of(at) < wheel->tick)
-		at = wheel->tick * SLOT_MS; /* already due: the slot that is looked at next */
+	/* Already due: the slot that is looked at next. One that is being walked through is not looked at again. */
+	int64_t first = wheel->tick + wheel->walking;
+	if (tick_of(at) < first)
+		at = first * SLOT_MS;
 	size_t slot = (size_t)(tick_of(at) % SLOTS);
 	timer->at = at;
 	timer->next = wheel->slots[slot];

@@ -7,7 +7,6 @@
 
 #include <openssl/bn.h>
 #include <openssl/crypto.h>
-#include <openssl/ec.h>
 #include <openssl/objects.h>
 
 #include <stdio.h>
@@ -33,7 +32,8 @@ char *certificate_subject(const X509_NAME *name)
 	if (!out)
 		return NULL;
 	if (X509_NAME_print_ex(out, name, 0,
-		    XN_FLAG_SEP_CPLUS_SPC | XN_FLAG_FN_SN | ASN1_STRFLGS_UTF8_CONVERT | ASN1_STRFLGS_ESC_CTRL) < 0)
+		    XN_FLAG_SEP_CPLUS_SPC | XN_FLAG_FN_SN | ASN1_STRFLGS_UTF8_CONVERT |
+			    ASN1_STRFLGS_ESC_CTRL) < 0)
 		goto cleanup;
 	char *start = NULL;
 	long have = BIO_get_mem_data(out, &start);
@@ -220,16 +220,21 @@ static const struct {
 	int rsa_bits, curve_bits, hash_bits;
 } least[] = {
 	[TLS_PROFILE_INSECURE] = { 0, 0, 0 },
-	[TLS_PROFILE_LEGACY] = { 1024, 160, 224 }, /* SHA-1 counts as 160, and is too short everywhere but in "insecure" */
+	[TLS_PROFILE_LEGACY] = { 1024, 160,
+		224 }, /* SHA-1 counts as 160, and is too short everywhere but in "insecure" */
 	[TLS_PROFILE_PREFERRED] = { 2048, 224, 224 },
 	[TLS_PROFILE_SUITEB] = { 3072, 256, 256 },
 };
 
-static int curve_of(const EVP_PKEY *key)
+/* The named curve stands in the public key's algorithm parameters. */
+static int curve_of(X509 *certificate)
 {
-	const EC_KEY *curve = EVP_PKEY_get0_EC_KEY((EVP_PKEY *)key);
-	const EC_GROUP *group = curve ? EC_KEY_get0_group(curve) : NULL;
-	return group ? EC_GROUP_get_curve_name(group) : NID_undef;
+	X509_ALGOR *algorithm = NULL;
+	const void *curve = NULL;
+	int type = V_ASN1_UNDEF;
+	if (X509_PUBKEY_get0_param(NULL, NULL, NULL, &algorithm, X509_get_X509_PUBKEY(certificate)) == 1)
+		X509_ALGOR_get0(NULL, &type, &curve, algorithm);
+	return type == V_ASN1_OBJECT ? OBJ_obj2nid(curve) : NID_undef;
 }
 
 const char *certificate_key_weakness(X509 *certificate, enum tls_profile profile)
@@ -241,12 +246,13 @@ const char *certificate_key_weakness(X509 *certificate, enum tls_profile profile
 	int type = EVP_PKEY_id(key), bits = EVP_PKEY_bits(key);
 	bool rsa = type == EVP_PKEY_RSA || type == NID_rsassaPss;
 	if (profile == TLS_PROFILE_SUITEB) {
-		int curve = type == EVP_PKEY_EC ? curve_of(key) : NID_undef;
+		int curve = type == EVP_PKEY_EC ? curve_of(certificate) : NID_undef;
 		if (curve != NID_X9_62_prime256v1 && curve != NID_secp384r1)
 			wrong = "its key is not ECDSA P-256 or P-384, which tls-cert-profile suiteb asks for";
 	} else if (rsa ? bits < least[profile].rsa_bits : bits < least[profile].curve_bits) {
 		wrong = "its key is too short for tls-cert-profile";
-	} else if (!rsa && type != EVP_PKEY_EC && type != EVP_PKEY_ED25519 && profile != TLS_PROFILE_INSECURE) {
+	} else if (!rsa && type != EVP_PKEY_EC && type != EVP_PKEY_ED25519 &&
+		   profile != TLS_PROFILE_INSECURE) {
 		wrong = "its key is of a kind that tls-cert-profile does not know";
 	}
 	EVP_PKEY_free(key);
@@ -296,8 +302,8 @@ static int signature_hash_bits(const X509 *certificate, int *hash)
 const char *certificate_signature_weakness(const X509 *certificate, enum tls_profile profile)
 {
 	int hash, bits = signature_hash_bits(certificate, &hash);
-	if (profile == TLS_PROFILE_SUITEB &&
-		((hash != NID_sha256 && hash != NID_sha384) || X509_get_signature_nid(certificate) == NID_rsassaPss))
+	if (profile == TLS_PROFILE_SUITEB && ((hash != NID_sha256 && hash != NID_sha384) ||
+						     X509_get_signature_nid(certificate) == NID_rsassaPss))
 		return "it is not signed with SHA-256 or SHA-384, which tls-cert-profile suiteb asks for";
 	if (bits < least[profile].hash_bits)
 		return "its signature uses a hash that is too weak for tls-cert-profile";

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * Settings to a context: PEM texts read, lists translated, everything that a handshake will need checked before
- * the first one. What only one library has is in its own file. */
+ * Settings to a context: PEM texts read, lists translated, everything that a handshake will need checked
+ * before the first one. What only one library has is in its own file. */
 #include "common/tls/certificate.h"
 #include "common/tls/tls_inside.h"
-
-#include "common/base/check.h"
 
 #include <openssl/err.h>
 
@@ -49,10 +47,12 @@ static bool copy_policy(struct peer_policy *out, const struct tls_settings *from
 		out->fingerprints = calloc(from->fingerprint_count, sizeof *out->fingerprints);
 		if (!out->fingerprints)
 			return complain(error, "out of memory");
-		memcpy(out->fingerprints, from->fingerprints, from->fingerprint_count * sizeof *out->fingerprints);
+		memcpy(out->fingerprints, from->fingerprints,
+			from->fingerprint_count * sizeof *out->fingerprints);
 	}
 	if (!from->ca_pem && !from->fingerprint_count)
-		return complain(error, "ca: neither a CA nor peer-fingerprint is set, so no peer could be trusted");
+		return complain(
+			error, "ca: neither a CA nor peer-fingerprint is set, so no peer could be trusted");
 	if (!from->ca_pem && from->crl_pem)
 		return complain(error, "crl-verify: a CRL needs a CA");
 	if (from->name_check != TLS_NAME_ANY && !from->name_wanted)
@@ -93,7 +93,8 @@ static X509_STORE *store_new(STACK_OF(X509) * ca, const char *crl_pem, char erro
 	return store;
 }
 
-static bool use_ca(struct tls_context *context, const struct tls_settings *settings, char error[TLS_REASON_MAX])
+static bool use_ca(
+	struct tls_context *context, const struct tls_settings *settings, char error[TLS_REASON_MAX])
 {
 	if (!settings->ca_pem)
 		return true;
@@ -117,8 +118,8 @@ static bool add_to_chain(struct tls_context *context, STACK_OF(X509) * list, siz
 	return true;
 }
 
-/* Without a chain of our own, what lies between our certificate and its root is looked up in the CA file, as stock
- * does: peers may know the root alone. That it cannot be found is no error. */
+/* Without a chain of our own, what lies between our certificate and its root is looked up in the CA file, as
+ * stock does: peers may know the root alone. That it cannot be found is no error. */
 static bool chain_from_ca(struct tls_context *context, X509 *leaf)
 {
 	X509_STORE *store = context->ca ? store_new(context->ca, NULL, (char[TLS_REASON_MAX]){ 0 }) : NULL;
@@ -150,7 +151,8 @@ static bool use_key(struct tls_context *context, X509 *leaf, const struct tls_se
 	EVP_PKEY *key = pem_key(settings->key_pem, strlen(settings->key_pem), NULL, &encrypted);
 	bool ok = true;
 	if (!key)
-		ok = complain(error, encrypted ? "key: it needs a passphrase" : "key: not a PEM text of a private key");
+		ok = complain(error,
+			encrypted ? "key: it needs a passphrase" : "key: not a PEM text of a private key");
 	else if (X509_check_private_key(leaf, key) != 1)
 		ok = complain(error, "key: it does not belong to the certificate");
 	else if (SSL_CTX_use_PrivateKey(context->library, key) != 1)
@@ -159,8 +161,8 @@ static bool use_key(struct tls_context *context, X509 *leaf, const struct tls_se
 	return ok;
 }
 
-static bool use_certificate(struct tls_context *context, const struct tls_settings *settings,
-	char error[TLS_REASON_MAX])
+static bool use_certificate(
+	struct tls_context *context, const struct tls_settings *settings, char error[TLS_REASON_MAX])
 {
 	STACK_OF(X509) *own = NULL, *extra = NULL;
 	bool ok = false;
@@ -196,8 +198,8 @@ cleanup:
 	return ok;
 }
 
-static bool use_lists(struct tls_context *context, const struct tls_settings *settings, char error[TLS_REASON_MAX],
-	char warning[TLS_REASON_MAX])
+static bool use_lists(struct tls_context *context, const struct tls_settings *settings,
+	char error[TLS_REASON_MAX], char warning[TLS_REASON_MAX])
 {
 	char ciphers[TLS_REASON_MAX] = "", groups[TLS_REASON_MAX] = "";
 	if (!lists_set_ciphers(context->library, settings->cipher_list, settings->profile, ciphers))
@@ -207,7 +209,8 @@ static bool use_lists(struct tls_context *context, const struct tls_settings *se
 	char *at = warning;
 	size_t room = TLS_REASON_MAX;
 	if (ciphers[0]) {
-		int len = snprintf(at, room, "tls-cipher: not in this TLS library: %.100s%s", ciphers, groups[0] ? "; " : "");
+		int len = snprintf(at, room, "tls-cipher: not in this TLS library: %.100s%s", ciphers,
+			groups[0] ? "; " : "");
 		at += len;
 		room -= (size_t)len;
 	}
@@ -220,15 +223,17 @@ static bool use_versions(SSL_CTX *library, const struct tls_settings *settings, 
 {
 	unsigned min = settings->version_min ? settings->version_min : TLS1_2_VERSION;
 	unsigned max = settings->version_max ? settings->version_max : TLS1_3_VERSION;
-	if (min < TLS1_VERSION || min > TLS1_3_VERSION || !SSL_CTX_set_min_proto_version(library, (uint16_t)min))
+	if (min < TLS1_VERSION || min > TLS1_3_VERSION ||
+		!SSL_CTX_set_min_proto_version(library, (uint16_t)min))
 		return complain(error, "tls-version-min: not a version that this TLS library has");
-	if (max < TLS1_VERSION || max > TLS1_3_VERSION || !SSL_CTX_set_max_proto_version(library, (uint16_t)max))
+	if (max < TLS1_VERSION || max > TLS1_3_VERSION ||
+		!SSL_CTX_set_max_proto_version(library, (uint16_t)max))
 		return complain(error, "tls-version-max: not a version that this TLS library has");
 	return min <= max || complain(error, "tls-version-min is above tls-version-max");
 }
 
-struct tls_context *tls_context_new(const struct tls_settings *settings, char error[TLS_REASON_MAX],
-	char warning[TLS_REASON_MAX])
+struct tls_context *tls_context_new(
+	const struct tls_settings *settings, char error[TLS_REASON_MAX], char warning[TLS_REASON_MAX])
 {
 	error[0] = warning[0] = '\0';
 	ERR_clear_error();
@@ -238,8 +243,7 @@ struct tls_context *tls_context_new(const struct tls_settings *settings, char er
 		return NULL;
 	}
 	context->server = settings->server;
-	context->library = SSL_CTX_new(TLS_method());
-	if (!context->library || !library_prepare(context, settings)) {
+	if (!library_prepare(context, settings)) {
 		complain(error, "the TLS library cannot make a context");
 		goto failed;
 	}
@@ -247,7 +251,8 @@ struct tls_context *tls_context_new(const struct tls_settings *settings, char er
 	SSL_CTX_set_mode(context->library, SSL_MODE_NO_AUTO_CHAIN | SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_verify(context->library, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
 	SSL_CTX_set_cert_verify_callback(context->library, verify_peer, NULL);
-	if (!copy_policy(&context->policy, settings, error) || !use_versions(context->library, settings, error) ||
+	if (!copy_policy(&context->policy, settings, error) ||
+		!use_versions(context->library, settings, error) ||
 		!use_lists(context, settings, error, warning) || !use_ca(context, settings, error) ||
 		!use_certificate(context, settings, error))
 		goto failed;
@@ -272,6 +277,7 @@ void tls_context_free(struct tls_context **context)
 	X509_STORE_free(c->store);
 	certificates_free(c->ca);
 	SSL_CTX_free(c->library);
+	library_clear(c);
 	free(c);
 }
 

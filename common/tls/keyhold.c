@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The private key in the hands of the one process that may see it. It signs handshakes and nothing else: what it
- * is asked to sign comes from workers that may have been taken over, so its form is checked here, byte by byte. */
+ * The private key in the hands of the one process that may see it. It signs handshakes and nothing else: what
+ * it is asked to sign comes from workers that may have been taken over, so its form is checked here, byte by
+ * byte. */
 #include "common/tls/certificate.h"
 
 #include "common/base/bytes.h"
@@ -42,9 +43,9 @@ struct tls_key *tls_key_read(const char *pem, size_t len, const char *passphrase
 	ERR_clear_error();
 	EVP_PKEY *key = pem_key(pem, len, passphrase, &encrypted);
 	if (!key) {
-		const char *why = !encrypted ? "not a PEM text of a private key"
-			: passphrase             ? "wrong passphrase"
-						 : "it needs a passphrase";
+		const char *why = !encrypted   ? "not a PEM text of a private key"
+				  : passphrase ? "wrong passphrase"
+					       : "it needs a passphrase";
 		snprintf(error, TLS_REASON_MAX, "key: %s", why);
 		return NULL;
 	}
@@ -93,7 +94,8 @@ static bool is_server_key_exchange(const uint8_t *input, size_t len)
 		uint16_t group;
 		uint8_t point_len;
 		bool uncompressed;
-	} groups[] = { { 23, 65, true }, { 24, 97, true }, { 25, 133, true }, { 29, 32, false }, { 30, 56, false } };
+	} groups[] = { { 23, 65, true }, { 24, 97, true }, { 25, 133, true }, { 29, 32, false },
+		{ 30, 56, false } };
 	struct bytes in = bytes_of(input, len);
 	read_view(&in, 64);
 	uint8_t curve_type = read_u8(&in);
@@ -123,11 +125,11 @@ size_t tls_key_sign(const struct tls_key *key, uint16_t algorithm, const uint8_t
 	EVP_MD_CTX *signing = EVP_MD_CTX_new();
 	EVP_PKEY_CTX *padding = NULL; /* belongs to `signing` */
 	size_t len = room;
-	bool ok = signing &&
-		EVP_DigestSignInit(signing, &padding, scheme->hash ? scheme->hash() : NULL, NULL, key->key) == 1;
+	bool ok = signing && EVP_DigestSignInit(signing, &padding, scheme->hash ? scheme->hash() : NULL, NULL,
+				     key->key) == 1;
 	if (ok && scheme->pss)
 		ok = EVP_PKEY_CTX_set_rsa_padding(padding, RSA_PKCS1_PSS_PADDING) == 1 &&
-			EVP_PKEY_CTX_set_rsa_pss_saltlen(padding, -1) == 1; /* as long as the hash */
+		     EVP_PKEY_CTX_set_rsa_pss_saltlen(padding, -1) == 1; /* as long as the hash */
 	/* Asked for the length first: not every key type checks the room by itself. */
 	ok = ok && EVP_DigestSign(signing, NULL, &len, input, input_len) == 1 && len <= room;
 	ok = ok && EVP_DigestSign(signing, signature, &len, input, input_len) == 1;

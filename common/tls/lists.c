@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Cipher and group lists as people write them (OpenSSL or IANA spelling) to what the library takes. Names that
- * it lacks are passed over and told, so that one configuration serves both libraries and their versions. */
+ * Cipher and group lists as people write them (OpenSSL or IANA spelling) to what the library takes. Names
+ * that it lacks are passed over and told, so that one configuration serves both libraries and their versions.
+ */
 #include "common/tls/tls_inside.h"
 
 #include <openssl/err.h>
@@ -9,11 +10,12 @@
 #include <string.h>
 #include <strings.h>
 
-/* ECDHE alone: our keys sign and never decrypt, and neither library's file has DH parameters. CBC comes last, for
- * peers from before TLS 1.2. */
+/* ECDHE alone: our keys sign and never decrypt, and neither library's file has DH parameters. CBC comes last,
+ * for peers from before TLS 1.2. */
 static const char default_ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES";
 static const char suiteb_ciphers[] = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384";
-static const char never_ciphers[] = ":!kRSA:!aNULL:!eNULL:!PSK";
+static const char never_ciphers[] =
+	":!kRSA:!aNULL:!eNULL:!NULL-SHA:!PSK:!aPSK"; /* each library lacks some of these words */
 static const char default_groups[] = "X25519MLKEM768:X25519:P-256:P-384:P-521";
 static const char suiteb_groups[] = "P-256:P-384";
 
@@ -33,7 +35,8 @@ static void add_element(char *list, size_t room, const char *element, const char
 	snprintf(list + len, room - len, "%s%s", len ? between : "", element);
 }
 
-/* The library's name of an IANA one ("TLS-ECDHE-RSA-WITH-AES-256-GCM-SHA384", '-' or '_'), or the name itself. */
+/* The library's name of an IANA one ("TLS-ECDHE-RSA-WITH-AES-256-GCM-SHA384", '-' or '_'), or the name
+ * itself. */
 static const char *library_name(SSL_CTX *all, const char *name)
 {
 	const STACK_OF(SSL_CIPHER) *ciphers = SSL_CTX_get_ciphers(all);

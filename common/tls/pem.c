@@ -107,7 +107,8 @@ EVP_PKEY *pem_key(const char *pem, size_t len, const char *passphrase, bool *enc
 char *library_reason(char *out, size_t room)
 {
 	unsigned long error = ERR_peek_error(), next;
-	/* The first complaint of the TLS layer says most; what parsers below it queued before is only the detail. */
+	/* The first complaint of the TLS layer says most; what parsers below it queued before is only the
+	 * detail. */
 	while ((next = ERR_get_error()) != 0) {
 		if (ERR_GET_LIB(next) == ERR_LIB_SSL) {
 			error = next;
@@ -120,12 +121,14 @@ char *library_reason(char *out, size_t room)
 	if (error == 0)
 		snprintf(out, room, "the TLS library failed without a reason");
 	else if (ERR_GET_LIB(error) == ERR_LIB_SSL && reason >= SSL_AD_REASON_OFFSET)
-		snprintf(out, room, "peer sent alert: %s", SSL_alert_desc_string_long(reason - SSL_AD_REASON_OFFSET));
+		snprintf(out, room, "peer sent alert: %s",
+			SSL_alert_desc_string_long(reason - SSL_AD_REASON_OFFSET));
 	else if (text)
 		snprintf(out, room, "%s", text);
 	else
 		snprintf(out, room, "TLS library error %08lx", error);
 	for (char *at = out; *at; at++) /* one library says NO_SHARED_CIPHER, the other "no shared cipher" */
-		*at = *at == '_' ? ' ' : (char)(reason < SSL_AD_REASON_OFFSET ? tolower((unsigned char)*at) : *at);
+		*at = *at == '_' ? ' '
+				 : (char)(reason < SSL_AD_REASON_OFFSET ? tolower((unsigned char)*at) : *at);
 	return out;
 }

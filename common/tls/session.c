@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * One negotiation: records in and out of two memory buffers, the library between them. Nothing here waits; each
- * call does what can be done with the bytes that are there. Both buffers are bounded, so a peer cannot make us
- * keep more than it is worth. */
+ * One negotiation: records in and out of two memory buffers, the library between them. Nothing here waits;
+ * each call does what can be done with the bytes that are there. Both buffers are bounded, so a peer cannot
+ * make us keep more than it is worth. */
 #include "common/tls/certificate.h"
 #include "common/tls/tls_inside.h"
 
@@ -70,7 +70,8 @@ void tls_free(struct tls **tls)
 	free(t);
 }
 
-/* `reason` NULL: what the library says. A reason that is already there (the certificate's) is the better one. */
+/* `reason` NULL: what the library says. A reason that is already there (the certificate's) is the better one.
+ */
 static void fail(struct tls *tls, const char *reason)
 {
 	tls->state = TLS_FAILED;
@@ -107,7 +108,11 @@ enum tls_state tls_step(struct tls *tls)
 	} else if (library_waits_for_signature(error)) {
 		tls->state = TLS_WANT_SIGNATURE;
 	} else if (error != SSL_ERROR_WANT_READ) {
-		fail(tls, error == SSL_ERROR_ZERO_RETURN ? "peer closed the TLS session" : NULL);
+		const char *reason = library_signature_refused(tls)
+					     ? "the holder of our private key refused to sign"
+				     : error == SSL_ERROR_ZERO_RETURN ? "peer closed the TLS session"
+								      : NULL;
+		fail(tls, reason);
 	}
 	ERR_clear_error();
 	if (tls->state != TLS_FAILED)

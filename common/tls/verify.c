@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Is the peer's certificate good enough? The library judges signatures, dates, CA and CRL; what OpenVPN's
- * directives ask beyond that (profile, usages, name, fingerprint) is judged here, the same with either library.
- * Every refusal leaves one line: whose certificate, what is wrong with it. */
+ * directives ask beyond that (profile, usages, name, fingerprint) is judged here, the same with either
+ * library. Every refusal leaves one line: whose certificate, what is wrong with it. */
 #include "common/base/secret.h"
 #include "common/base/text.h"
 #include "common/tls/certificate.h"
@@ -24,10 +24,12 @@ static void refuse(struct tls *tls, X509 *certificate, int depth, const char *wh
 		subject = certificate_subject(X509_get_subject_name(certificate));
 	}
 	text_escape(name_shown, sizeof name_shown, name, strlen(name), "'");
-	int len = snprintf(tls->reason, sizeof tls->reason, "certificate of '%s' (serial %s): %s; depth %d, subject ",
-		name_shown, serial[0] ? serial : "unknown", what, depth);
+	int len = snprintf(tls->reason, sizeof tls->reason,
+		"certificate of '%s' (serial %s): %s; depth %d, subject ", name_shown,
+		serial[0] ? serial : "unknown", what, depth);
 	if (subject && len > 0 && (size_t)len < sizeof tls->reason)
-		text_escape(tls->reason + len, sizeof tls->reason - (size_t)len, subject, strlen(subject), NULL);
+		text_escape(
+			tls->reason + len, sizeof tls->reason - (size_t)len, subject, strlen(subject), NULL);
 	free(subject);
 }
 
@@ -64,8 +66,8 @@ static void refuse_for_library(struct tls *tls, X509_STORE_CTX *chain)
 	}
 }
 
-/* The CRL of the leaf's issuer must be there; that of a CA above need not (stock warns and goes on). One that is
- * there must be current at every level. */
+/* The CRL of the leaf's issuer must be there; that of a CA above need not (stock warns and goes on). One that
+ * is there must be current at every level. */
 static int each_certificate(int ok, X509_STORE_CTX *chain)
 {
 	if (!ok && X509_STORE_CTX_get_error(chain) == X509_V_ERR_UNABLE_TO_GET_CRL &&
@@ -98,9 +100,11 @@ static const char *wrong_usage(const struct peer_policy *policy, X509 *leaf)
 	bool ssl_usage = policy->want_client_usage || policy->want_server_usage;
 	if ((policy->want_key_usage || ssl_usage) && !certificate_has_key_usage(leaf))
 		return "it has no key usage extension";
-	if (policy->want_client_usage && !certificate_has_extended_usage(leaf, "TLS Web Client Authentication"))
+	if (policy->want_client_usage &&
+		!certificate_has_extended_usage(leaf, "TLS Web Client Authentication"))
 		return "its extended key usage does not allow TLS client authentication (remote-cert-tls)";
-	if (policy->want_server_usage && !certificate_has_extended_usage(leaf, "TLS Web Server Authentication"))
+	if (policy->want_server_usage &&
+		!certificate_has_extended_usage(leaf, "TLS Web Server Authentication"))
 		return "its extended key usage does not allow TLS server authentication (remote-cert-tls)";
 	if (policy->key_usage_count &&
 		!certificate_covers_key_usage(leaf, policy->key_usages, policy->key_usage_count))

@@ -515,7 +515,7 @@ START_TEST(an_unknown_directive_gets_the_nearest_name)
 	refused_with("kepalive 10 60\n", "E main.conf:8: kepalive: Unrecognized option or missing or extra "
 					 "parameter(s) in main.conf:8: kepalive "
 					 "(hint: unknown directive; did you mean 'keepalive'?)");
-	ck_assert_str_eq(option_nearest("prot"), "proto");
+	ck_assert_str_eq(option_nearest("protoo"), "proto");
 	ck_assert_str_eq(option_nearest("sever"), "server");
 	ck_assert_str_eq(option_nearest("max-client"), "max-clients");
 	ck_assert_str_eq(option_nearest("client-to-cleint"), "client-to-client");

@@ -27,8 +27,8 @@ static void free_identities(void)
 
 static void assert_both(struct pair *pair, enum tls_state state)
 {
-	ck_assert_msg(tls_step(pair->client) == state && tls_step(pair->server) == state, "client '%s', server '%s'",
-		tls_reason(pair->client), tls_reason(pair->server));
+	ck_assert_msg(tls_step(pair->client) == state && tls_step(pair->server) == state,
+		"client '%s', server '%s'", tls_reason(pair->client), tls_reason(pair->server));
 }
 
 static void assert_talk(struct tls *from, struct tls *to, const char *text)
@@ -42,8 +42,8 @@ static void assert_talk(struct tls *from, struct tls *to, const char *text)
 }
 
 /* Handshake at one version, a word each way, the same exported bytes. */
-static void meet_and_talk(const struct identity *root, const struct identity *server, const struct identity *client,
-	unsigned version, const char *description)
+static void meet_and_talk(const struct identity *root, const struct identity *server,
+	const struct identity *client, unsigned version, const char *description)
 {
 	struct tls_settings c = settings_of(false, root, client), s = settings_of(true, root, server);
 	c.version_max = s.version_max = version;
@@ -97,9 +97,11 @@ END_TEST
 
 START_TEST(ed25519_and_p_521_certificates_are_accepted)
 {
-	struct forgery kinds[] = { { .name = "ed", .ed25519 = true }, { .name = "p521", .curve = 716 /* secp521r1 */ } };
+	struct forgery kinds[] = { { .name = "ed", .ed25519 = true },
+		{ .name = "p521", .curve = 716 /* secp521r1 */ } };
 	for (size_t i = 0; i < 2; i++) {
-		struct identity client = identity_forge(&kinds[i], &ca), server = identity_forge(&kinds[i], &ca);
+		struct identity client = identity_forge(&kinds[i], &ca),
+				server = identity_forge(&kinds[i], &ca);
 		meet_and_talk(&ca, &server, &client, 0x0304, "TLSv1.3");
 		meet_and_talk(&ca, &server, &client, 0x0303, "TLSv1.2");
 		identity_free(&client);
@@ -355,7 +357,8 @@ END_TEST
 
 START_TEST(a_client_of_tls_1_1_is_refused_by_default)
 {
-	struct tls_settings c = settings_of(false, &rsa_ca, &rsa_alice), s = settings_of(true, &rsa_ca, &rsa_hub);
+	struct tls_settings c = settings_of(false, &rsa_ca, &rsa_alice),
+			    s = settings_of(true, &rsa_ca, &rsa_hub);
 	c.version_min = 0x0301;
 	c.version_max = 0x0302;
 	s.version_min = 0;

@@ -59,7 +59,8 @@ static EVP_PKEY *forge_key(const struct forgery *forgery)
 		ck_assert_int_eq(EVP_PKEY_CTX_set_rsa_keygen_bits(making, forgery->rsa_bits), 1);
 	if (type == EVP_PKEY_EC)
 		ck_assert_int_eq(EVP_PKEY_CTX_set_ec_paramgen_curve_nid(
-					 making, forgery->curve ? forgery->curve : NID_X9_62_prime256v1), 1);
+					 making, forgery->curve ? forgery->curve : NID_X9_62_prime256v1),
+			1);
 	ck_assert_int_eq(EVP_PKEY_keygen(making, &key), 1);
 	EVP_PKEY_CTX_free(making);
 	return key;
@@ -81,16 +82,20 @@ static void forge_name(X509_NAME *name, const char *field, const char *value, in
 {
 	if (value)
 		ck_assert_int_eq(X509_NAME_add_entry_by_txt(
-					 name, field, MBSTRING_ASC, (const unsigned char *)value, len, -1, 0), 1);
+					 name, field, MBSTRING_ASC, (const unsigned char *)value, len, -1, 0),
+			1);
 }
 
 static void forge_signature(X509 *certificate, EVP_PKEY *key, const struct forgery *forgery)
 {
-	const EVP_MD *hash = EVP_PKEY_id(key) == EVP_PKEY_ED25519 ? NULL : forgery->sha1 ? EVP_sha1() : EVP_sha256();
+	const EVP_MD *hash = EVP_PKEY_id(key) == EVP_PKEY_ED25519 ? NULL
+			     : forgery->sha1			  ? EVP_sha1()
+								  : EVP_sha256();
 	EVP_MD_CTX *signing = EVP_MD_CTX_new();
 	EVP_PKEY_CTX *padding = NULL;
-	ck_assert_int_eq(EVP_DigestSignInit(signing, &padding, forgery->pss_sha1 ? EVP_sha1() : hash, NULL, key), 1);
-	if (forgery->pss_sha1) {
+	ck_assert_int_eq(
+		EVP_DigestSignInit(signing, &padding, forgery->pss_sha1 ? EVP_sha1() : hash, NULL, key), 1);
+	if (forgery->pss_sha1 || forgery->pss_sha256) {
 		ck_assert_int_eq(EVP_PKEY_CTX_set_rsa_padding(padding, RSA_PKCS1_PSS_PADDING), 1);
 		ck_assert_int_eq(EVP_PKEY_CTX_set_rsa_pss_saltlen(padding, -1), 1);
 	}
@@ -166,7 +171,8 @@ static size_t sign_at_once(void *context, uint16_t algorithm, const uint8_t *inp
 	return tls_key_sign(context, algorithm, input, input_len, signature, room);
 }
 
-struct tls_settings settings_of_worker(const struct identity *ca, const struct identity *own, struct tls_key *key)
+struct tls_settings settings_of_worker(
+	const struct identity *ca, const struct identity *own, struct tls_key *key)
 {
 	struct tls_settings settings = settings_of(true, ca, own);
 	settings.key_pem = NULL;

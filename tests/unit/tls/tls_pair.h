@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * For the tests of common/tls: identities made on the spot, and a client and a server that talk through memory. */
+ * For the tests of common/tls: identities made on the spot, and a client and a server that talk through
+ * memory. */
 #ifndef TESTS_UNIT_TLS_TLS_PAIR_H
 #define TESTS_UNIT_TLS_TLS_PAIR_H
 
@@ -19,21 +20,22 @@ char *crl_make(const struct identity *ca, const struct identity *revoked, int da
 
 /* What pki_make() never makes. Zero: as usual. */
 struct forgery {
-	const char *name;          /* CN, `name_len` bytes if that is set */
+	const char *name; /* CN, `name_len` bytes if that is set */
 	int name_len;
 	const char *organization, *email, *alternative_name; /* O; e-mail in the subject; "email:..." */
 	const char *usage, *extended_usage; /* keyUsage and EKU as OpenSSL writes them; NULL: none */
-	long begins_s, ends_s;     /* from now; both 0: from a minute ago for a day */
-	int rsa_bits;              /* 0: P-256 */
-	int curve;                 /* NID; 0: P-256 */
-	bool ed25519, ca, sha1, pss_sha1;
+	long begins_s, ends_s;		    /* from now; both 0: from a minute ago for a day */
+	int rsa_bits;			    /* 0: P-256 */
+	int curve;			    /* NID; 0: P-256 */
+	bool ed25519, ca, sha1, pss_sha1, pss_sha256;
 };
 struct identity identity_forge(const struct forgery *forgery, const struct identity *issuer);
 
 /* The usual settings: TLS 1.2 and up, profile legacy, `own` with its key. */
 struct tls_settings settings_of(bool server, const struct identity *ca, const struct identity *own);
 /* The same without the key: signatures are asked of `key`. */
-struct tls_settings settings_of_worker(const struct identity *ca, const struct identity *own, struct tls_key *key);
+struct tls_settings settings_of_worker(
+	const struct identity *ca, const struct identity *own, struct tls_key *key);
 
 struct pair {
 	struct tls_context *client_context, *server_context;
