@@ -334,6 +334,7 @@ void vpn_session_refuse(vpn_session *s, const char *reason, vpn_ms now)
 	if (s->state == SESSION_GONE)
 		return;
 	s->state = SESSION_LEAVING;
+	s->said_last = true;
 	s->linger_until = now + LINGER_MS;
 }
 
