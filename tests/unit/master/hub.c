@@ -44,7 +44,8 @@ static void count_strays(const struct inherited *in)
 	if (!open_ones)
 		return; /* another uid's, since we are not dumpable */
 	for (const struct dirent *d; (d = readdir(open_ones));)
-		if (d->d_name[0] != '.' && atoi(d->d_name) != dirfd(open_ones) && !announced(in, atoi(d->d_name)))
+		if (d->d_name[0] != '.' && atoi(d->d_name) != dirfd(open_ones) &&
+			!announced(in, atoi(d->d_name)))
 			fake->stray_fds++;
 	closedir(open_ones);
 }
@@ -141,7 +142,8 @@ void hub_configure(struct hub *hub, const char *more)
 	FILE *out = fopen(hub_path(hub, "server.conf"), "w");
 	ck_assert_ptr_nonnull(out);
 	fprintf(out,
-		"local 127.0.0.1\nlport 0\nproto udp4\ndev tun\ntopology subnet\nserver 10.77.0.0 255.255.255.0\n"
+		"local 127.0.0.1\nlport 0\nproto udp4\ndev tun\ntopology subnet\nserver 10.77.0.0 "
+		"255.255.255.0\n"
 		"ca %s/pki/ca.crt\ncert %s/pki/server.crt\nkey %s/pki/server.key\nremote-cert-tls client\n"
 		"keepalive 10 60\nhub.workers %d\nhub.runtime-dir %s/run\nhub.name test\nwritepid %s/pid\n"
 		"log-append %s/log\nstatus %s/status 60\nstatus-version 2\n%s",

@@ -12,15 +12,15 @@ enum { HUB_WORKERS = 2 };
 /* Shared between the test and all workers. */
 struct fake {
 	/* what workers do */
-	_Atomic int stubborn;         /* never end by themselves */
-	_Atomic int fail_at_verb;     /* a worker born with that verb exits before it is ready */
-	_Atomic int die_at_once;      /* so many births end in a crash after READY */
+	_Atomic int stubborn;	  /* never end by themselves */
+	_Atomic int fail_at_verb; /* a worker born with that verb exits before it is ready */
+	_Atomic int die_at_once;  /* so many births end in a crash after READY */
 	/* what they saw */
 	_Atomic int births[HUB_WORKERS], pids[HUB_WORKERS], ready[HUB_WORKERS], verbs[HUB_WORKERS];
 	_Atomic int epochs[HUB_WORKERS], successors[HUB_WORKERS];
 	_Atomic int stop_value, leaves, restarts, crls, crl_len;
 	_Atomic int signatures; /* the keyholder answered */
-	_Atomic int stray_fds;  /* descriptors that were not announced */
+	_Atomic int stray_fds;	/* descriptors that were not announced */
 };
 
 extern struct fake *fake;
@@ -30,7 +30,8 @@ struct hub {
 	pid_t master;
 };
 
-/* A directory with keys and a configuration that starts; the test may write another one before hub_start(). */
+/* A directory with keys and a configuration that starts; the test may write another one before hub_start().
+ */
 void hub_prepare(struct hub *hub);
 /* Writes the configuration: the usual lines, then `more`. */
 void hub_configure(struct hub *hub, const char *more);

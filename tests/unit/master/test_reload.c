@@ -162,7 +162,8 @@ START_TEST(a_crl_that_changed_reaches_the_workers_and_a_broken_one_does_not)
 {
 	char error[TLS_REASON_MAX], *crl;
 	hub_prepare(&hub);
-	char *ca = read_pki("pki/ca.crt"), *key = read_pki("pki/ca.key"), *client = read_pki("pki/client.crt");
+	char *ca = read_pki("pki/ca.crt"), *key = read_pki("pki/ca.key"),
+	     *client = read_pki("pki/client.crt");
 	ck_assert(pki_make_crl(ca, key, NULL, 0, 30, &crl, error));
 	put_file("crl.pem", crl);
 	char line[128];
@@ -198,10 +199,23 @@ START_TEST(what_only_a_restart_changes_is_taken_from_the_first_configuration)
 	struct listener other = l;
 	((struct sockaddr_in *)&other.address)->sin_port = htons(1195);
 	struct route4 r = { .network = 1, .metric = -1 }, r2 = { .network = 2, .metric = -1 };
-	struct config born = { .listeners = &l, .listener_count = 1, .dev = "tun", .max_clients = 10, .verb = 3,
-		.routes4 = &r, .route4_count = 1, .user = "nobody" };
-	struct config fresh = { .listeners = &other, .listener_count = 1, .dev = "tun", .max_clients = 20, .verb = 4,
-		.routes4 = &r2, .route4_count = 1, .user = "nobody", .pool4 = { .on = true } };
+	struct config born = { .listeners = &l,
+		.listener_count = 1,
+		.dev = "tun",
+		.max_clients = 10,
+		.verb = 3,
+		.routes4 = &r,
+		.route4_count = 1,
+		.user = "nobody" };
+	struct config fresh = { .listeners = &other,
+		.listener_count = 1,
+		.dev = "tun",
+		.max_clients = 20,
+		.verb = 4,
+		.routes4 = &r2,
+		.route4_count = 1,
+		.user = "nobody",
+		.pool4 = { .on = true } };
 	char changed[512];
 	reload_keep_born(&fresh, &born, changed, sizeof(changed));
 	ck_assert_str_eq(changed, "local/port/proto, route, ifconfig-pool, max-clients");

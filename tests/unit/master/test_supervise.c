@@ -115,8 +115,9 @@ START_TEST(a_worker_that_dies_has_a_successor_at_once)
 	ck_assert_int_eq(fake->signatures, HUB_WORKERS + 1); /* over a channel of its own */
 	char expected[160];
 	snprintf(expected, sizeof(expected),
-		"worker 1 (pid %d) died by signal 9: no last words; sessions are adopted by its successor pid %d", dead,
-		fake->pids[1]);
+		"worker 1 (pid %d) died by signal 9: no last words; sessions are adopted by its successor "
+		"pid %d",
+		dead, fake->pids[1]);
 	ck_assert(hub_logs(&hub, expected));
 	hub_clean(&hub);
 }
@@ -209,7 +210,8 @@ START_TEST(a_keyholder_that_dies_is_replaced_and_workers_reach_the_new_one)
 	char command[128];
 	snprintf(command, sizeof(command), "pkill -KILL -x -P %d vpn-keyholder", hub.master);
 	ck_assert_int_eq(system(command), 0);
-	ck_assert(WAIT_FOR(fake->births[0] == 2 && fake->births[1] == 2 && fake->signatures == 2 * HUB_WORKERS));
+	ck_assert(WAIT_FOR(
+		fake->births[0] == 2 && fake->births[1] == 2 && fake->signatures == 2 * HUB_WORKERS));
 	ck_assert_int_eq(fake->leaves, HUB_WORKERS);
 	hub_clean(&hub);
 }
