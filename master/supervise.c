@@ -306,7 +306,9 @@ void supervise_stop(struct master *m, int exit_status)
 	m->exit_status = exit_status;
 	if (m->now.config->status_file && m->pid_file_written)
 		status_write(m->now.config, m->shm);
-	order_all(m, ORDER_STOP, (int32_t)m->now.config->explicit_exit_notify);
+	/* Told in any case: clients that know begin anew at once instead of after their ping-restart. */
+	unsigned how = m->now.config->explicit_exit_notify;
+	order_all(m, ORDER_STOP, how ? (int32_t)how : 1);
 	for (unsigned w = 0; w < m->workers; w++) {
 		m->seats[w].respawn_at = MONO_NEVER;
 		m->seats[w].kill_at = master_now() + STOP_DEADLINE_MS;
