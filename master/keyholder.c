@@ -304,7 +304,7 @@ int keyholder_start(const struct keyholder_birth *birth, struct keyholder *out, 
 	if (out->pid == 0) {
 		int keep[] = { ends[1], birth->source.key_fd, birth->source.passphrase_fd };
 		prctl(PR_SET_NAME, "vpn-keyholder");
-		privilege_child_begin(keep, sizeof(keep) / sizeof(keep[0]));
+		privilege_child_begin(keep, sizeof(keep) / sizeof(keep[0]), birth->silent);
 		keyholder_run(birth, parent, ends[1]);
 	}
 	if (out->pid < 0)

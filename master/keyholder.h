@@ -45,6 +45,7 @@ struct keyholder_birth {
 	uid_t uid;
 	gid_t gid;
 	bool must_lock;                /* fail when its memory cannot be locked */
+	bool silent;                   /* close off standard error too */
 	void (*forget)(void *context); /* called in the child: lets go of what the fork copied; may be NULL */
 	void *context;
 };

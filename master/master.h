@@ -109,7 +109,8 @@ bool worker_birth(struct master *m, unsigned index);
 /* Runs until the end; gives the exit status. */
 int supervise(struct master *m);
 void supervise_stop(struct master *m, int exit_status);
-/* To be called for each new keyholder. */
+/* To be called when m->now.keyholder goes out of and comes into office. */
+void supervise_unwatch_keyholder(struct master *m);
 void supervise_watch_keyholder(struct master *m);
 /* Asks the workers of older generations to leave, one after another; called whenever one may go. */
 void supervise_roll(struct master *m);

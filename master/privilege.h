@@ -6,6 +6,7 @@
 
 #include "conf/config.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -21,8 +22,9 @@ void privilege_prepare(size_t fds, size_t locked, const struct config *config);
 int privilege_reduce_master(void);
 
 /* For every child, first of all: signals as a new process has them, every descriptor above 2 closed but the `count` listed
- * ones (-1 among them is nothing), standard input and output closed off. Standard error stays: a crash may still speak. */
-void privilege_child_begin(const int *keep, size_t count);
+ * ones (-1 among them is nothing), standard input and output closed off. Standard error stays unless `silent`: a crash may
+ * still speak, but a daemon's must not hold a terminal or a pipe. */
+void privilege_child_begin(const int *keep, size_t count, bool silent);
 /* For a child that needs no right at all: becomes uid and gid with no other group and no way back, empties the bounding
  * set, no new privileges, not dumpable, and ends with its parent. 0 or a negative errno. */
 int privilege_drop_all(uid_t uid, gid_t gid, pid_t parent);

@@ -174,7 +174,7 @@ static bool generation_keyholder(struct master *m, struct generation *g, char er
 	if (g->key.key_fd < 0)
 		return true;
 	struct keyholder_birth birth = { .source = g->key, .cert_pem = g->config->cert.bytes ? g->config->cert.bytes : "",
-		.uid = m->uid, .gid = m->gid, .must_lock = g->config->mlock, .forget = master_forget, .context = m };
+		.uid = m->uid, .gid = m->gid, .must_lock = g->config->mlock, .silent = m->born->daemonize, .forget = master_forget, .context = m };
 	return keyholder_start(&birth, &g->keyholder, error) == 0;
 }
 
@@ -223,6 +223,7 @@ void reload(struct master *m)
 
 	if (changed[0])
 		log_line(LOG_LEVEL_NOTICE, "WARNING: a change of these takes a restart, they stay as they are: %s", changed);
+	supervise_unwatch_keyholder(m);
 	m->before = m->now;
 	m->now = fresh;
 	memset(&m->crl_seen, 0, sizeof(m->crl_seen));
@@ -245,6 +246,7 @@ void reload_undo(struct master *m)
 	log_line(LOG_LEVEL_ERROR, "A worker does not start with the new configuration: back to the one before");
 	generation_end(m, &m->now);
 	m->now = m->before;
+	supervise_watch_keyholder(m);
 	m->before = (struct generation){ .key = { .key_fd = -1, .passphrase_fd = -1 },
 		.keyholder = { .pid = -1, .control = -1 } };
 	m->reload_again = false;

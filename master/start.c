@@ -226,7 +226,7 @@ static int start_keyholder(struct master *m)
 	char error[KEYHOLDER_ERROR_MAX];
 	struct keyholder_birth birth = { .source = m->now.key,
 		.cert_pem = m->now.config->cert.bytes ? m->now.config->cert.bytes : "", .uid = m->uid, .gid = m->gid,
-		.must_lock = m->now.config->mlock, .forget = master_forget, .context = m };
+		.must_lock = m->now.config->mlock, .silent = m->born->daemonize, .forget = master_forget, .context = m };
 	int result = keyholder_start(&birth, &m->now.keyholder, error);
 	m->keyholder_born_at = master_now();
 	if (result)

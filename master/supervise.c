@@ -74,7 +74,7 @@ _Noreturn static void live_as_worker(struct master *m, unsigned index, int order
 		keep[count++] = inherited.link_fds[l];
 	for (unsigned w = 0; w < m->workers; w++)
 		keep[count++] = m->wake_fds[w];
-	privilege_child_begin(keep, count);
+	privilege_child_begin(keep, count, m->born->daemonize);
 	free(keep);
 	_exit(worker_run(&inherited));
 }
@@ -196,12 +196,14 @@ static void describe_death(struct master *m, unsigned index, pid_t pid, int stat
 {
 	struct last_words_copy words;
 	bool said = last_words_take(m->shm, index, &words);
+	char slot[32] = "", address[40] = "";
+	if (said && words.slot != PEER_NONE)
+		snprintf(slot, sizeof(slot), " (at session %u)", words.slot);
+	if (said && words.address)
+		snprintf(address, sizeof(address), " at address %#llx", (unsigned long long)words.address);
 	if (WIFSIGNALED(status)) {
-		char slot[32] = "";
-		if (said && words.slot != PEER_NONE)
-			snprintf(slot, sizeof(slot), " (at session %u)", words.slot);
-		snprintf(out, room, "worker %u (pid %ld) died by signal %d: %s%s", index, (long)pid, WTERMSIG(status),
-			said ? words.text : "no last words", slot);
+		snprintf(out, room, "worker %u (pid %ld) died by signal %d%s: %s%s", index, (long)pid, WTERMSIG(status),
+			address, said && words.text[0] ? words.text : "no last words", slot);
 	} else {
 		snprintf(out, room, "worker %u (pid %ld) ended with status %d%s%s", index, (long)pid,
 			WEXITSTATUS(status), said ? ": " : "", said ? words.text : "");
@@ -302,9 +304,10 @@ void supervise_stop(struct master *m, int exit_status)
 {
 	if (m->phase == PHASE_STOPPING)
 		return;
+	bool was_running = m->phase == PHASE_RUNNING;
 	m->phase = PHASE_STOPPING;
 	m->exit_status = exit_status;
-	if (m->now.config->status_file && m->pid_file_written)
+	if (was_running && m->now.config->status_file)
 		status_write(m->now.config, m->shm);
 	/* Told in any case: clients that know begin anew at once instead of after their ping-restart. */
 	unsigned how = m->now.config->explicit_exit_notify;
@@ -444,6 +447,12 @@ static void hear_keyholder(struct master *m)
 {
 	if (m->now.keyholder.control >= 0 && !keyholder_listen(&m->now.keyholder))
 		unwatch(m, m->now.keyholder.control); /* its death is told by SIGCHLD */
+}
+
+void supervise_unwatch_keyholder(struct master *m)
+{
+	if (m->now.keyholder.control >= 0)
+		unwatch(m, m->now.keyholder.control);
 }
 
 void supervise_watch_keyholder(struct master *m)
