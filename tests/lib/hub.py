@@ -86,7 +86,7 @@ def client_config(folder, name, remote, *lines, proto="udp4", dev="tun0", port=1
     """A client's; `pki` is the folder of its own certificate if that is another."""
     return write(folder, f"{file or name}.conf", "\n".join([
         "client", f"dev {dev}", f"remote {remote} {port} {proto}", "nobind", "remote-cert-tls server",
-        f"ca {folder}/ca.crt", f"cert {pki or folder}/{name}.crt", f"key {pki or folder}/{name}.key", "verb 4",
+        f"ca {folder}/ca.crt", f"cert {pki or folder}/{name}.crt", f"key {pki or folder}/{name}.key", "verb 3",
         "connect-retry 1", "suppress-timestamps", *lines]) + "\n")
 
 
