@@ -221,6 +221,10 @@ static void serve_all(struct holder *h)
 _Noreturn static void keyholder_run(const struct keyholder_birth *birth, pid_t parent, int control)
 {
 	char error[KEYHOLDER_ERROR_MAX] = "";
+	/* A Ctrl-C on the terminal reaches all of the process group; when we end is the master's word. */
+	int not_for_us[] = { SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2 };
+	for (size_t i = 0; i < sizeof(not_for_us) / sizeof(not_for_us[0]); i++)
+		signal(not_for_us[i], SIG_IGN);
 	char *cert_pem = strdup(birth->cert_pem); /* it may be part of what is forgotten */
 	struct keyholder_birth b = *birth;
 	if (b.forget)
