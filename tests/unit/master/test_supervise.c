@@ -66,7 +66,7 @@ START_TEST(an_end_in_good_order_leaves_nothing_behind)
 	kill(hub.master, SIGTERM);
 	ck_assert_int_eq(hub_ends(&hub), 0);
 	ck_assert_int_lt(now_ms() - before, 1000);
-	ck_assert_int_eq(fake->stop_value, 0); /* no explicit-exit-notify: silently */
+	ck_assert_int_eq(fake->stop_value, 1); /* told even without explicit-exit-notify */
 	ck_assert_int_lt(access(hub_path(&hub, "pid"), F_OK), 0);
 	ck_assert_int_lt(access(hub_path(&hub, "run/test.lock"), F_OK), 0);
 	ck_assert_int_lt(access(hub_path(&hub, "run/test.stats"), F_OK), 0);
