@@ -126,6 +126,7 @@ struct vpn_session {
 	mono_ms inactive_since;
 	uint64_t keyed_bytes, keyed_packets;
 	bool push_wanted, push_done, resend_client_key, renegotiate_now, ack_now, peer_left;
+	bool said_last; /* LEAVING by our own word: over as soon as the peer has acknowledged it */
 	uint8_t occ_reply;        /* 1 + type of an OCC answer that waits to be sent, 0: none */
 	uint16_t occ_load;        /* size that an OCC load answer shall have */
 	uint16_t occ_in, occ_out; /* largest datagram seen each way */
