@@ -72,8 +72,8 @@ static int change_address4(struct mnl_socket *kernel, const struct config *confi
 {
 	bool to_peer = config->remote4 != 0;
 	struct request r;
-	struct ifaddrmsg *a = begin(&r, add ? RTM_NEWADDR : RTM_DELADDR, add ? NLM_F_CREATE | NLM_F_REPLACE : 0,
-		sizeof(*a));
+	struct ifaddrmsg *a = begin(
+		&r, add ? RTM_NEWADDR : RTM_DELADDR, add ? NLM_F_CREATE | NLM_F_REPLACE : 0, sizeof(*a));
 	a->ifa_family = AF_INET;
 	a->ifa_prefixlen = to_peer ? 32 : bits_of(config->netmask4);
 	a->ifa_index = index;
@@ -87,8 +87,8 @@ static int change_address4(struct mnl_socket *kernel, const struct config *confi
 static int change_address6(struct mnl_socket *kernel, const struct config *config, unsigned index, bool add)
 {
 	struct request r;
-	struct ifaddrmsg *a = begin(&r, add ? RTM_NEWADDR : RTM_DELADDR, add ? NLM_F_CREATE | NLM_F_REPLACE : 0,
-		sizeof(*a));
+	struct ifaddrmsg *a = begin(
+		&r, add ? RTM_NEWADDR : RTM_DELADDR, add ? NLM_F_CREATE | NLM_F_REPLACE : 0, sizeof(*a));
 	a->ifa_family = AF_INET6;
 	a->ifa_prefixlen = config->bits6;
 	a->ifa_flags = IFA_F_NODAD; /* nobody else can have it, and it must work at once */
@@ -101,8 +101,8 @@ static int change_address6(struct mnl_socket *kernel, const struct config *confi
 /* The head that all routes share; `through_tunnel`: no gateway is named. */
 static void begin_route(struct request *r, bool add, int family, uint8_t bits, bool through_tunnel)
 {
-	struct rtmsg *route = begin(r, add ? RTM_NEWROUTE : RTM_DELROUTE, add ? NLM_F_CREATE | NLM_F_EXCL : 0,
-		sizeof(*route));
+	struct rtmsg *route = begin(
+		r, add ? RTM_NEWROUTE : RTM_DELROUTE, add ? NLM_F_CREATE | NLM_F_EXCL : 0, sizeof(*route));
 	route->rtm_family = (unsigned char)family;
 	route->rtm_dst_len = bits;
 	route->rtm_table = RT_TABLE_MAIN;
@@ -134,7 +134,8 @@ static int change_route6(struct mnl_socket *kernel, const struct route6 *r6, uns
 	mnl_attr_put(r.head, RTA_DST, sizeof(r6->network), &r6->network);
 	if (r6->has_gateway)
 		mnl_attr_put(r.head, RTA_GATEWAY, sizeof(r6->gateway), &r6->gateway);
-	/* a link-local gateway says nothing without its interface, and others are behind the tunnel unless told apart */
+	/* a link-local gateway says nothing without its interface, and others are behind the tunnel unless
+	 * told apart */
 	if (!r6->has_gateway || IN6_IS_ADDR_LINKLOCAL(&r6->gateway))
 		mnl_attr_put_u32(r.head, RTA_OIF, index);
 	if (r6->metric > 0)

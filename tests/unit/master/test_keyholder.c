@@ -44,7 +44,9 @@ static struct keyholder_birth birth_of(const char *key_pem)
 {
 	const struct passwd *nobody = geteuid() == 0 ? getpwnam("nobody") : NULL;
 	return (struct keyholder_birth){ .source = { .key_fd = file_of(key_pem), .passphrase_fd = -1 },
-		.cert_pem = cert, .uid = nobody ? nobody->pw_uid : geteuid(), .gid = nobody ? nobody->pw_gid : getegid() };
+		.cert_pem = cert,
+		.uid = nobody ? nobody->pw_uid : geteuid(),
+		.gid = nobody ? nobody->pw_gid : getegid() };
 }
 
 static void start(void)
@@ -66,7 +68,9 @@ static size_t certificate_verify(uint8_t *out)
 
 static void ask(int channel, uint32_t id, uint16_t algorithm, const void *input, size_t len, size_t claimed)
 {
-	struct keyholder_request request = { .id = id, .algorithm = algorithm, .input_len = (uint16_t)claimed };
+	struct keyholder_request request = {
+		.id = id, .algorithm = algorithm, .input_len = (uint16_t)claimed
+	};
 	memcpy(request.input, input, len);
 	ck_assert_int_eq(send(channel, &request, KEYHOLDER_HEAD + len, 0), (ssize_t)(KEYHOLDER_HEAD + len));
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The tunnel device and its settings, in a network namespace of our own; skipped (77) without the right to make one. */
+ * The tunnel device and its settings, in a network namespace of our own; skipped (77) without the right to
+ * make one. */
 #include "master/netlink.h"
 #include "master/tunnel.h"
 
@@ -20,7 +21,10 @@ static struct config config;
 static void fresh_namespace(void)
 {
 	ck_assert_int_eq(unshare(CLONE_NEWNET), 0);
-	config = (struct config){ .dev = "tun", .tun_mtu = 1400, .ifconfig_on = true, .local4 = 0x0a4d0001,
+	config = (struct config){ .dev = "tun",
+		.tun_mtu = 1400,
+		.ifconfig_on = true,
+		.local4 = 0x0a4d0001,
 		.netmask4 = 0xffffff00 };
 }
 
@@ -135,7 +139,8 @@ START_TEST(the_device_gets_its_mtu_queue_length_addresses_and_routes)
 	fresh_namespace();
 	struct route4 four[] = { { .network = 0x0a4e0000, .netmask = 0xffff0000, .metric = -1 },
 		{ .network = 0x0a4f0000, .netmask = 0xffff0000, .gateway = 0x0a4d0002, .metric = 77 } };
-	struct route6 six[] = { { .bits = 48, .metric = -1 }, { .bits = 48, .has_gateway = true, .metric = 5 } };
+	struct route6 six[] = { { .bits = 48, .metric = -1 },
+		{ .bits = 48, .has_gateway = true, .metric = 5 } };
 	inet_pton(AF_INET6, "fd78::", &six[0].network);
 	inet_pton(AF_INET6, "fd79::", &six[1].network);
 	inet_pton(AF_INET6, "fd77::2", &six[1].gateway);
@@ -201,8 +206,10 @@ END_TEST
 START_TEST(a_route_that_the_kernel_refuses_is_no_reason_to_fail)
 {
 	fresh_namespace();
-	struct route4 four[] = { { .network = 0x0a4e0000, .netmask = 0xffff0000, .gateway = 0xc0000201, .metric = -1 },
-		{ .network = 0x0a4f0000, .netmask = 0xffff0000, .metric = -1 } };
+	struct route4 four[] = {
+		{ .network = 0x0a4e0000, .netmask = 0xffff0000, .gateway = 0xc0000201, .metric = -1 },
+		{ .network = 0x0a4f0000, .netmask = 0xffff0000, .metric = -1 }
+	};
 	config.routes4 = four;
 	config.route4_count = 2;
 	struct tunnel t;
