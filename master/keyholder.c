@@ -4,6 +4,7 @@
  * longer than one signature. */
 #include "master/keyholder.h"
 
+#include "common/base/sanitizer.h"
 #include "common/base/secret.h"
 #include "common/base/time.h"
 #include "common/tls/tls.h"
@@ -80,6 +81,8 @@ static void tell(int control, enum report_kind kind, const struct holder *h, con
 /* All it may ever call again. Everything else ends it. */
 static bool lock_in(void)
 {
+	if (UNDER_SANITIZER)
+		return true;
 	static const int allowed[] = { SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(recvmsg), SCMP_SYS(recvfrom),
 		SCMP_SYS(sendto), SCMP_SYS(sendmsg), SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(close),
 		SCMP_SYS(getrandom), SCMP_SYS(clock_gettime), SCMP_SYS(brk), SCMP_SYS(munmap),

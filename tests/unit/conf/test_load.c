@@ -239,7 +239,7 @@ START_TEST(the_example_is_accepted_without_a_word)
 	static char text[16 * 1024], key[2048], *bytes;
 	size_t len;
 	unsigned mode;
-	FILE *file = fopen(EXAMPLES "/server.conf", "r");
+	FILE *file = fopen(EXAMPLES "/road-warriors.conf", "r");
 	ck_assert_ptr_nonnull(file);
 	text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
 	fclose(file);

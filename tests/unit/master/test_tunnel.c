@@ -67,6 +67,7 @@ START_TEST(dev_tun_takes_the_first_free_unit)
 	ck_assert_int_ne(fcntl(first.queues[1], F_GETFL) & O_NONBLOCK, 0);
 	ck_assert_int_ne(fcntl(first.queues[1], F_GETFD) & FD_CLOEXEC, 0);
 	tunnel_close(&first);
+	tunnel_close(&second);
 	ck_assert_uint_eq(if_nametoindex("tun0"), 0);
 	tunnel_close(&second);
 }
