@@ -73,7 +73,8 @@ struct worker {
 	mono_ms limited_log_at; /* one line per kind and second about what is over a limit */
 	unsigned limited_count;
 	struct batch handed;    /* what a handover ring gave */
-	struct batch arrived;   /* inner packets that walk on to other peers */
+	struct batch arrived;   /* inner packets that walk on to other peers ... */
+	uint8_t arrived_from[BATCH_MAX]; /* ... and where in the inbound batch each came from */
 };
 
 /* -- worker.c -- */

@@ -19,7 +19,7 @@ struct session *session_find(const struct worker *w, uint32_t slot, uint32_t gen
 struct session *session_by_address(const struct worker *w, const struct link_address *address, uint32_t *slot,
 	uint32_t *generation, unsigned *owner)
 {
-	uint32_t now_generation;
+	uint32_t now_generation = 0;
 
 	*owner = WORKER_NONE;
 	if (!links_find(w->shm, address, slot, generation))
@@ -235,10 +235,12 @@ static void adopt(struct worker *w, uint32_t slot)
 	if (!s || !s->engine) {
 		/* A handshake without its TLS cannot go on; the client begins anew. */
 		counter_add(w->counters, COUNTER_GIVEN_UP, 1);
-		if (s)
+		if (s) {
 			session_end(w, s, "its worker died and it cannot be adopted");
-		else
+		} else {
+			publish_gone(w, slot);
 			peers_release(w->shm, slot, generation);
+		}
 		return;
 	}
 	session_set_mss(w, s);

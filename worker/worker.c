@@ -12,6 +12,7 @@
 #include "worker/sandbox.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -140,7 +141,9 @@ static void take_crl(struct worker *w, int fd)
 		len += (size_t)got;
 	if (text) {
 		text[len] = 0;
-		if (vpn_endpoint_set_crl(w->endpoint, text, error))
+		if (len == CRL_MAX)
+			worker_log(w, 1, "the new CRL is not used: it has more than %d bytes", CRL_MAX - 1);
+		else if (vpn_endpoint_set_crl(w->endpoint, text, error))
 			worker_log(w, 3, "worker %u uses the new CRL", w->born->index);
 		else
 			worker_log(w, 1, "the new CRL is not used: %s", error);
@@ -188,6 +191,12 @@ static bool take_orders(void *context)
 
 /* -- birth -- */
 
+/* Seconds of the configuration; what does not fit is as good as never. */
+static unsigned ms_of(unsigned seconds)
+{
+	return seconds < UINT_MAX / 1000 ? seconds * 1000 : UINT_MAX;
+}
+
 static bool make_endpoint(struct worker *w)
 {
 	const struct config *c = w->config;
@@ -228,17 +237,17 @@ static bool make_endpoint(struct worker *w)
 	s.replay_window_s = c->replay_window_s;
 	s.tun_mtu = c->tun_mtu;
 	s.tun_mtu_max = c->tun_mtu_max;
-	s.tls_timeout_ms = c->tls_timeout_s * 1000;
-	s.hand_window_ms = c->hand_window_s * 1000;
-	s.tran_window_ms = c->tran_window_s * 1000;
-	s.reneg_ms = c->reneg_s * 1000;
-	s.reneg_min_ms = c->reneg_min_s ? c->reneg_min_s * 1000 : c->reneg_s * 900;
+	s.tls_timeout_ms = ms_of(c->tls_timeout_s);
+	s.hand_window_ms = ms_of(c->hand_window_s);
+	s.tran_window_ms = ms_of(c->tran_window_s);
+	s.reneg_ms = ms_of(c->reneg_s);
+	s.reneg_min_ms = c->reneg_min_s ? ms_of(c->reneg_min_s) : ms_of(c->reneg_s) / 10 * 9;
 	s.reneg_bytes = c->reneg_bytes;
 	s.reneg_packets = c->reneg_packets;
-	s.ping_ms = c->ping_s * 1000;
-	s.ping_restart_ms = c->ping_restart_s * 1000;
-	s.session_timeout_ms = c->session_timeout_s * 1000;
-	s.inactive_ms = c->inactive_s * 1000;
+	s.ping_ms = ms_of(c->ping_s);
+	s.ping_restart_ms = ms_of(c->ping_restart_s);
+	s.session_timeout_ms = ms_of(c->session_timeout_s);
+	s.inactive_ms = ms_of(c->inactive_s);
 	s.inactive_bytes = c->inactive_bytes;
 	s.max_packet_size = c->max_packet_size;
 	w->endpoint = vpn_endpoint_new(&s, error, warning);
@@ -408,6 +417,7 @@ int worker_run(const struct inherited *inherited)
 	w->sessions = calloc(inherited->config->max_clients, sizeof(*w->sessions));
 	w->wheel = timer_wheel_new(w->now);
 	CHECK(w->sessions && w->wheel);
+	CHECK(vpn_kept_size() <= PEER_KEPT_LEN);
 	words_place = last_words_of(w->shm, inherited->index);
 	CHECK(words_place != NULL);
 	w->blamed = last_words_at_work(words_place);
@@ -415,9 +425,11 @@ int worker_run(const struct inherited *inherited)
 	catch_deadly_signals();
 	if (be_born(w)) {
 		sessions_adopt(w);
+		handover_take(w); /* what our predecessor was woken for */
 		order_send(inherited->orders_fd, ANSWER_READY, 0, NULL, 0, -1);
 		status = live(w);
-		sessions_free(w, w->leaving);
+		/* A worker that broke does not end its clients: its successor goes on with them. */
+		sessions_free(w, w->leaving || status != 0);
 	}
 	loop_clear(&w->loop);
 	vpn_endpoint_free(&w->endpoint);
