@@ -58,7 +58,7 @@ static void one_wrapping(struct parse *p)
 	if (p->draft.tls_auth.path && strcmp(p->config->auth, "[null-digest]") == 0)
 		conf_error(p, &place, "tls-auth", "auth SHA256", "needs a digest, but `auth none` is given");
 	place = at(p, "key-direction");
-	if (given(p, "key-direction") && !given(p, "tls-auth"))
+	if (given(p, "key-direction") && p->draft.key_direction >= 0 && !given(p, "tls-auth"))
 		conf_warning(p, &place, "key-direction", NULL, "only means something with tls-auth");
 }
 
@@ -97,7 +97,7 @@ static void pool_fits(struct parse *p)
 
 	if (!pool->on)
 		return;
-	if (pool->last - pool->first + 1 < c->max_clients && given(p, "max-clients"))
+	if (pool->last - pool->first + 1 < c->max_clients && p->draft.max_clients)
 		conf_warning(p, &place, directive, "a larger network, or a smaller max-clients",
 			"the pool has %u addresses for %u clients", pool->last - pool->first + 1,
 			c->max_clients);
@@ -123,7 +123,7 @@ static void pool6_fits(struct parse *p)
 	if (!c->ifconfig6_on)
 		conf_error(p, &place, "ifconfig-ipv6-pool", "ifconfig-ipv6 ADDRESS/BITS REMOTE",
 			"needs ifconfig-ipv6");
-	if (c->pool6.bits > 100 && given(p, "max-clients")) {
+	if (c->pool6.bits > 100 && p->draft.max_clients) {
 		struct in6_addr network = prefix6_of(c->pool6.base, c->pool6.bits);
 		uint32_t base, start;
 		memcpy(&base, &c->pool6.base.s6_addr[12], 4);

@@ -125,7 +125,7 @@ struct draft {
 	bool keepalive;
 	unsigned keepalive_interval, keepalive_timeout;
 	bool tcp_nodelay;
-	bool mssfix, tun_mtu_max;
+	bool mssfix, tun_mtu_max, max_clients; /* given, not the default */
 	const char *dev_type;
 	const char *cipher; /* as written */
 	bool data_ciphers;

@@ -152,7 +152,9 @@ static void print_clients(FILE *out, const struct config *c)
 			text4(c->pool4.last).text, text4(c->pool4.netmask).text);
 	if (c->pool6.on)
 		fprintf(out, "ifconfig-ipv6-pool %s/%u\n", text6(&c->pool6.base).text, c->pool6.bits);
-	print_number(out, "max-clients", c->max_clients);
+	/* The default is left out: written down it would be compared with the pool. */
+	if (c->max_clients != 1024)
+		print_number(out, "max-clients", c->max_clients);
 	print_number(out, "max-routes-per-client", c->max_routes_per_client);
 	print_flag(out, "client-to-client", c->client_to_client);
 	print_flag(out, "duplicate-cn", c->duplicate_cn);

@@ -35,6 +35,7 @@ static void read_file_or_uri(struct parse *p, const struct line *line, struct fi
 		out->path = path;
 		return;
 	}
+	out->path = ""; /* nothing to open */
 	line_error(p, line, "a file name, or file:NAME", "URIs of this kind are not possible here");
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * Capabilities by libcap-ng, limits, ids. Workers have their own counterpart in worker/; this file serves the master and
- * the keyholder. */
+ * Capabilities by libcap-ng, limits, ids. Workers have their own counterpart in worker/; this file serves the
+ * master and the keyholder. */
 #include "master/privilege.h"
 
+#include "common/base/sanitizer.h"
 #include "master/log.h"
 
 #include <cap-ng.h>
@@ -11,6 +12,7 @@
 #include <grp.h>
 #include <limits.h>
 #include <pwd.h>
+#include <seccomp.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
@@ -41,7 +43,8 @@ int privilege_account(const struct config *config, uid_t *uid, gid_t *gid)
 		return -ENOENT;
 	}
 	if (*uid == 0) {
-		log_line(LOG_LEVEL_ERROR, "user %s: workers never run as root (write another user, or none for nobody)",
+		log_line(LOG_LEVEL_ERROR,
+			"user %s: workers never run as root (write another user, or none for nobody)",
 			config->user);
 		return -EPERM;
 	}
@@ -54,7 +57,8 @@ static void raise_limit(int resource, rlim_t wanted, const char *name, const cha
 	struct rlimit now;
 	if (getrlimit(resource, &now) < 0 || now.rlim_cur >= wanted)
 		return;
-	struct rlimit more = { .rlim_cur = wanted, .rlim_max = now.rlim_max > wanted ? now.rlim_max : wanted };
+	struct rlimit more = { .rlim_cur = wanted,
+		.rlim_max = now.rlim_max > wanted ? now.rlim_max : wanted };
 	if (setrlimit(resource, &more) == 0)
 		return;
 	more = (struct rlimit){ .rlim_cur = now.rlim_max, .rlim_max = now.rlim_max };
@@ -77,9 +81,9 @@ void privilege_prepare(size_t fds, size_t locked, const struct config *config)
 		log_line(LOG_LEVEL_NOTICE, "WARNING: nice %d was refused: %s", config->nice, strerror(errno));
 }
 
-/* What births, reload and the end need. KILL, SETUID, SETGID and SETPCAP: children are born, give everything up, and are
- * ended. IPC_LOCK: their key memory. NET_ADMIN: the device at the end. NET_BIND_SERVICE, BPF, CHOWN, SYS_NICE: what a
- * later birth may set up anew. */
+/* What births, reload and the end need. KILL, SETUID, SETGID and SETPCAP: children are born, give everything
+ * up, and are ended. IPC_LOCK: their key memory. NET_ADMIN: the device at the end. NET_BIND_SERVICE, BPF,
+ * CHOWN, SYS_NICE: what a later birth may set up anew. */
 static const int kept[] = { CAP_KILL, CAP_SETUID, CAP_SETGID, CAP_SETPCAP, CAP_IPC_LOCK, CAP_NET_ADMIN,
 	CAP_NET_BIND_SERVICE, CAP_BPF, CAP_CHOWN, CAP_SYS_NICE };
 
@@ -91,6 +95,30 @@ static bool is_kept(int cap)
 	return false;
 }
 
+/* What no master ever needs: other programs, other processes' memory, other kernels. Births keep this filter
+ * and add their own. */
+static int deny_the_unneeded(void)
+{
+	if (UNDER_SANITIZER)
+		return 0; /* a leak check at the end needs ptrace */
+	static const int denied[] = { SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(ptrace),
+		SCMP_SYS(process_vm_readv), SCMP_SYS(process_vm_writev), SCMP_SYS(kexec_load),
+		SCMP_SYS(kexec_file_load), SCMP_SYS(init_module), SCMP_SYS(finit_module),
+		SCMP_SYS(delete_module), SCMP_SYS(userfaultfd), SCMP_SYS(mount), SCMP_SYS(umount2),
+		SCMP_SYS(pivot_root), SCMP_SYS(reboot), SCMP_SYS(swapon), SCMP_SYS(swapoff),
+		SCMP_SYS(perf_event_open) };
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+	if (!filter)
+		return -ENOMEM;
+	int error = 0;
+	for (size_t i = 0; i < sizeof(denied) / sizeof(denied[0]) && !error; i++)
+		error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), denied[i], 0);
+	if (!error)
+		error = seccomp_load(filter);
+	seccomp_release(filter);
+	return error;
+}
+
 int privilege_reduce_master(void)
 {
 	if (geteuid() != 0)
@@ -100,8 +128,11 @@ int privilege_reduce_master(void)
 	for (int cap = 0; cap <= CAP_LAST_CAP; cap++)
 		if (!is_kept(cap))
 			capng_update(CAPNG_DROP,
-				CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE | CAPNG_BOUNDING_SET, (unsigned)cap);
-	return capng_apply(CAPNG_SELECT_BOTH) < 0 ? -EPERM : 0;
+				CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE | CAPNG_BOUNDING_SET,
+				(unsigned)cap);
+	if (capng_apply(CAPNG_SELECT_BOTH) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -EPERM;
+	return deny_the_unneeded();
 }
 
 int privilege_drop_all(uid_t uid, gid_t gid, pid_t parent)
@@ -114,8 +145,8 @@ int privilege_drop_all(uid_t uid, gid_t gid, pid_t parent)
 			return -errno;
 		uid_t r, e, s;
 		gid_t gr, ge, gs;
-		if (getresuid(&r, &e, &s) < 0 || r != uid || e != uid || s != uid || getresgid(&gr, &ge, &gs) < 0 ||
-			gr != gid || ge != gid || gs != gid)
+		if (getresuid(&r, &e, &s) < 0 || r != uid || e != uid || s != uid ||
+			getresgid(&gr, &ge, &gs) < 0 || gr != gid || ge != gid || gs != gid)
 			return -EPERM;
 		if (uid != 0 && setuid(0) == 0)
 			return -EPERM; /* there is a way back */
@@ -126,7 +157,7 @@ int privilege_drop_all(uid_t uid, gid_t gid, pid_t parent)
 	return getppid() == parent ? 0 : -ESRCH; /* it died before we could ask to be told */
 }
 
-void privilege_child_begin(const int *keep, size_t count)
+void privilege_child_begin(const int *keep, size_t count, bool silent)
 {
 	for (int number = 1; number < NSIG; number++)
 		signal(number, SIG_DFL); /* fails for two of them, which cannot be changed anyway */
@@ -151,6 +182,8 @@ void privilege_child_begin(const int *keep, size_t count)
 	if (null >= 0) {
 		dup2(null, STDIN_FILENO);
 		dup2(null, STDOUT_FILENO);
+		if (silent)
+			dup2(null, STDERR_FILENO);
 		close(null);
 	}
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * The turn of the loop. On the ring, links and the tunnel queue receive by themselves into buffers lent to
  * the kernel; everything else is a one-shot poll, armed again each turn, so that what was not read is
- * reported again. liburing 2.3 as packaged exports no calls for restrictions: io_uring_register() is used
- * directly. */
+ * reported again. How the ring is made and restricted stands in ring.c. */
 #include "worker/loop.h"
 
 #include "common/base/check.h"
+#include "worker/ring.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -14,15 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define OP_READ_MULTISHOT 49
-
 enum {
-	OP_SHIFT = 56, /* user_data: op in the upper byte, index below */
-	GROUP_TUN = 0,
-	GROUP_LINKS = 1, /* buffer groups */
-	SUBMIT_ENTRIES = 64,
-	CONTROL_COMPLETIONS = 64, /* beside those that hold a buffer */
-	COMPLETIONS_MAX = 65536,
+	OP_SHIFT = 56,	/* user_data: op in the upper byte, index below */
 	ROUNDS_MAX = 8, /* plain: reads of one fd a turn */
 	ERRORS_IN_ROW_MAX = 8,
 	RETRY_MS = 100,	   /* after errors, so that a broken fd does not eat the CPU */
@@ -54,126 +47,6 @@ static uint64_t data_of(enum loop_op op, unsigned index)
 	return (uint64_t)op << OP_SHIFT | index;
 }
 
-/* ---- the ring ---- */
-
-static unsigned completions_wanted(const struct loop *l)
-{
-	unsigned wanted = CONTROL_COMPLETIONS + 4 * l->params.link_count;
-
-	for (unsigned i = 0; i < l->params.link_count; i++)
-		wanted += l->params.links[i].buffers.count;
-	if (l->params.tun)
-		wanted += l->params.tun->buffers.count;
-	return wanted < COMPLETIONS_MAX ? wanted : COMPLETIONS_MAX;
-}
-
-/* Never SQPOLL: its thread keeps the rights of whoever made the ring. */
-static int make_ring(struct loop *l)
-{
-	static const unsigned flags[] = {
-		IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SINGLE_ISSUER |
-			IORING_SETUP_DEFER_TASKRUN,		     /* 6.1 */
-		IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN, /* 5.19 */
-		0,
-	};
-	int error = -ENOSYS;
-
-	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
-		struct io_uring_params p = {
-			.flags =
-				flags[i] | IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
-			.cq_entries = completions_wanted(l),
-		};
-
-		error = io_uring_queue_init_params(SUBMIT_ENTRIES, &l->ring, &p);
-		if (error == 0) {
-			l->features.defer_taskrun = flags[i] & IORING_SETUP_DEFER_TASKRUN;
-			/* Without it waiting with a limit would need an operation more. */
-			if (p.features & IORING_FEAT_EXT_ARG && p.features & IORING_FEAT_NODROP)
-				return 0;
-			io_uring_queue_exit(&l->ring);
-			return -EOPNOTSUPP;
-		}
-		if (error != -EINVAL)
-			break;
-	}
-	return error;
-}
-
-static bool ring_knows(struct loop *l, int op)
-{
-	struct io_uring_probe *probe = io_uring_get_probe_ring(&l->ring);
-	bool known = probe && io_uring_opcode_supported(probe, op);
-
-	io_uring_free_probe(probe);
-	return known;
-}
-
-/* Lends all slots to the kernel as one buffer group. False: this kernel has no such rings (before 5.19). */
-static bool lend(struct loop *l, struct buffers *b, uint16_t group)
-{
-	struct io_uring_buf_reg reg = { .ring_entries = b->count, .bgid = group };
-
-	if (buffers_make_ring(b) < 0)
-		return false;
-	reg.ring_addr = (uint64_t)(uintptr_t)b->ring;
-	if (io_uring_register_buf_ring(&l->ring, &reg, 0) == 0)
-		return true;
-	buffers_drop_ring(b);
-	return false;
-}
-
-/* From here on the ring refuses with EACCES whatever stands not here: seccomp does not see what a ring does.
- */
-static int restrict_ring(struct loop *l)
-{
-	static const uint8_t ops[] = { IORING_OP_RECVMSG, OP_READ_MULTISHOT, IORING_OP_POLL_ADD,
-		IORING_OP_ASYNC_CANCEL };
-	enum { OPS = sizeof(ops) / sizeof(ops[0]) };
-	struct io_uring_restriction rows[OPS + 1] = { 0 };
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < OPS; i++) {
-		/* An operation that this kernel does not know is an invalid row. */
-		if (!ring_knows(l, ops[i]))
-			continue;
-		rows[n].opcode = IORING_RESTRICTION_SQE_OP;
-		rows[n++].sqe_op = ops[i];
-	}
-	rows[n].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
-	rows[n++].sqe_flags = IOSQE_BUFFER_SELECT;
-	/* Rows of register operations: none, so none is allowed. */
-	return io_uring_register((unsigned)l->ring.ring_fd, IORING_REGISTER_RESTRICTIONS, rows, n);
-}
-
-static int set_up_ring(struct loop *l)
-{
-	struct tun_queue *tun = l->params.tun;
-	int error = make_ring(l);
-
-	if (error)
-		return error;
-	l->features.multishot_links = l->params.link_count > 0;
-	for (unsigned i = 0; i < l->params.link_count; i++) {
-		struct udp_link *link = &l->params.links[i];
-
-		link->multishot = lend(l, &link->buffers, (uint16_t)(GROUP_LINKS + i));
-		l->features.multishot_links = l->features.multishot_links && link->multishot;
-	}
-	if (tun) {
-		tun->multishot = ring_knows(l, OP_READ_MULTISHOT) && lend(l, &tun->buffers, GROUP_TUN);
-		l->features.multishot_tun = tun->multishot;
-	}
-	error = restrict_ring(l);
-	if (!error)
-		error = io_uring_register((unsigned)l->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
-	if (!error)
-		return 0;
-	/* An unrestricted ring would be a hole in the sandbox. */
-	io_uring_queue_exit(&l->ring);
-	return error < 0 ? error : -EIO;
-}
-
 /* Buffers are lent no more; they are read into by hand. */
 static void become_plain(struct loop *l)
 {
@@ -201,7 +74,7 @@ int loop_init(struct loop *l, const struct loop_params *params)
 	if (!l->polled)
 		return -ENOMEM;
 	if (!params->plain)
-		error = set_up_ring(l);
+		error = ring_set_up(l);
 	if (error) {
 		become_plain(l);
 		l->features.ring_error = params->plain ? 0 : error;
@@ -483,7 +356,6 @@ static void complete_link(struct loop *l, struct udp_link *link, const struct io
 	} while (again);
 	if (!link->multishot) {
 		/* Its last completion said so: the lent buffers are ours again. */
-		io_uring_buf_ring_init(link->buffers.ring);
 		buffers_drop_ring(&link->buffers);
 		l->features.multishot_links = false;
 	}

@@ -156,6 +156,7 @@ void tun_queue_prepare(struct tun_queue *tq, struct io_uring_sqe *sqe, uint16_t 
 	sqe->buf_group = group;
 }
 
+/* 0, the end of a file, is one too: no device says that. */
 static void note_error(struct tun_queue *tq, int error)
 {
 	if (error == -ENOBUFS)
@@ -170,7 +171,7 @@ bool tun_queue_complete(struct tun_queue *tq, const struct io_uring_cqe *cqe)
 
 	if (!(cqe->flags & IORING_CQE_F_MORE))
 		tq->armed = tq->cancelled = false;
-	if (cqe->res < 0)
+	if (cqe->res <= 0)
 		note_error(tq, cqe->res);
 	if (!(cqe->flags & IORING_CQE_F_BUFFER))
 		return false;
@@ -191,8 +192,8 @@ unsigned tun_queue_receive(struct tun_queue *tq)
 			break;
 		got = read(
 			tq->fd, buffers_slot(&tq->buffers, id) + tq->buffers.lend_at, tq->buffers.lend_len);
-		if (got < 0)
-			note_error(tq, -errno);
+		if (got <= 0)
+			note_error(tq, got < 0 ? -errno : 0);
 		take_slot(tq, id, got < 0 ? 0 : (size_t)got);
 		if (got <= 0)
 			break;

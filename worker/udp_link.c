@@ -212,8 +212,10 @@ static void note_error(struct udp_link *link, int error)
 		link->counts.out_of_buffers++;
 		return;
 	}
-	if (error == -EINVAL && !link->armed && link->counts.receive_errors == 0 && link->errors_in_row == 0)
-		link->multishot = false; /* a kernel that has buffer rings, but not this (before 6.0) */
+	/* At the very first: a kernel that has buffer rings, but not this (before 6.0). */
+	if (error == -EINVAL && link->multishot && !link->armed && link->counts.receive_errors == 0 &&
+		link->buffers.free == link->buffers.count)
+		link->multishot = false;
 	link->counts.receive_errors++;
 	link->errors_in_row++;
 }

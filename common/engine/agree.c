@@ -345,6 +345,7 @@ void vpn_session_refuse(vpn_session *s, const char *reason, vpn_ms now)
 	if (s->state == SESSION_GONE)
 		return;
 	s->state = SESSION_LEAVING;
+	s->said_last = true;
 	s->linger_until = now + LINGER_MS;
 }
 
@@ -376,7 +377,7 @@ static void hear_text(struct vpn_session *s, const char *text, mono_ms now)
 		if (s->endpoint->server) {
 			snprintf(s->close_reason, sizeof(s->close_reason), "the peer left (EXIT)");
 			s->state = SESSION_LEAVING;
-			s->linger_until = now + LINGER_MS; /* to acknowledge repetitions */
+			s->linger_until = now; /* once it is acknowledged; the place is free for others at once */
 		} else {
 			session_gone(s, "the server left (EXIT)");
 		}

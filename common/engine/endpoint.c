@@ -95,6 +95,8 @@ vpn_endpoint *vpn_endpoint_new(const vpn_settings *in, char error[VPN_ERROR_TEXT
 		.extended_usage = in->extended_usage,
 		.fingerprints = in->fingerprints,
 		.fingerprint_count = in->fingerprint_count,
+		.sign = in->sign,
+		.sign_context = in->sign_context,
 	};
 	_Static_assert((int)VPN_ERROR_TEXT == (int)TLS_REASON_MAX, "one size of error text");
 

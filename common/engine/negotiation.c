@@ -243,6 +243,8 @@ void negotiation_advance(struct vpn_session *s, mono_ms now)
 		become_active(n);
 		agree_flush_texts(s, now);
 		fill_window(s, now);
+		if (s->said_last && !s->text_count && !tls_pending(n->tls) && send_window_idle(&n->out))
+			s->linger_until = now;
 		return;
 	}
 	if (!deliver(s, now))

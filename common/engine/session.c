@@ -338,6 +338,7 @@ void vpn_session_close(vpn_session *s, const char *text, const char *reason, vpn
 	}
 	snprintf(s->close_reason, sizeof(s->close_reason), "%s", reason);
 	s->state = SESSION_LEAVING;
+	s->said_last = true;
 	s->linger_until = now + linger;
 }
 

@@ -128,6 +128,7 @@ struct vpn_session {
 	bool push_wanted, push_done, resend_client_key, renegotiate_now, peer_left;
 	bool event_lost;  /* one that the host needs found no memory: the session ends */
 	bool closed_told; /* VPN_EVENT_CLOSED was given out */
+	bool said_last;   /* LEAVING by our own word: over as soon as the peer has acknowledged it */
 	uint8_t occ_reply;        /* 1 + type of an OCC answer that waits to be sent, 0: none */
 	uint16_t occ_load;        /* size that an OCC load answer shall have */
 	uint16_t occ_in, occ_out; /* largest datagram seen each way */

@@ -74,7 +74,8 @@ size_t peer_info_write(const char *version, uint32_t proto, unsigned mtu, const 
 /* True when `name` is an item of a colon list, as IV_CIPHERS is one. Compares exactly. */
 bool cipher_list_has(const char *list, const char *name);
 /* Makes a peer info text fit to be shown or exported: value characters that are not printable or are blank, '$', '(' or
- * '`' become '_', and so does everything but letters, digits and '_' in front of a line's first '='. In place. */
+ * '`' become '_'. In front of a line's first '=' all but letters, digits and '_' becomes '?', so that an ill-formed key stays
+ * one. In place. */
 void peer_info_clean(char *text);
 
 /* -- cipher_choice.c -- */

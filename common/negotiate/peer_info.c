@@ -159,7 +159,9 @@ void peer_info_clean(char *text)
 			in_value = false;
 		else if (!in_value && *text == '=')
 			in_value = true;
-		else if (in_value ? !is_value_char(*text) : !is_key_char(*text))
+		else if (in_value && !is_value_char(*text))
 			*text = '_';
+		else if (!in_value && !is_key_char(*text))
+			*text = '?'; /* not '_': an ill-formed key must not become another one */
 	}
 }

@@ -63,7 +63,7 @@ static bool add_extensions(X509 *certificate, X509 *issuer, const struct pki_req
 	       add_extension(certificate, issuer, NID_key_usage, usage) &&
 	       (request->is_ca || add_extension(certificate, issuer, NID_ext_key_usage, extended)) &&
 	       add_extension(certificate, issuer, NID_subject_key_identifier, "hash") &&
-	       add_extension(certificate, issuer, NID_authority_key_identifier, "keyid");
+	       add_extension(certificate, issuer, NID_authority_key_identifier, "keyid:always");
 }
 
 /* The content of a memory BIO as a malloc'ed text. */
@@ -172,7 +172,7 @@ static bool add_crl_extensions(X509_CRL *crl, X509 *ca)
 	X509V3_CTX context;
 	X509V3_set_ctx(&context, ca, NULL, NULL, crl, 0);
 	X509_EXTENSION *issuer =
-		X509V3_EXT_nconf_nid(NULL, &context, NID_authority_key_identifier, (char *)"keyid");
+		X509V3_EXT_nconf_nid(NULL, &context, NID_authority_key_identifier, (char *)"keyid:always");
 	ASN1_INTEGER *number = ASN1_INTEGER_new();
 	ASN1_TIME *epoch = ASN1_TIME_set(NULL, 0);
 	int days = 0, seconds = 0;

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 struct library_extra {
-	OSSL_LIB_CTX *library; /* NULL while the key is our own */
+	struct outside_library library; /* made only when the key is not our own */
 	struct outside_signer signer;
 };
 
@@ -28,12 +28,9 @@ bool library_prepare(struct tls_context *context, const struct tls_settings *set
 	context->extra = calloc(1, sizeof *context->extra);
 	if (!context->extra)
 		return false;
-	if (settings->cert_pem && !settings->key_pem) {
-		context->extra->library = outside_library_new();
-		if (!context->extra->library)
-			return false;
-	}
-	context->library = SSL_CTX_new_ex(context->extra->library, NULL, TLS_method());
+	if (settings->cert_pem && !settings->key_pem && !outside_library_init(&context->extra->library))
+		return false;
+	context->library = SSL_CTX_new_ex(context->extra->library.context, NULL, TLS_method());
 	if (!context->library)
 		return false;
 	SSL_CTX_set_security_level(context->library, 0);
@@ -50,7 +47,7 @@ bool library_prepare(struct tls_context *context, const struct tls_settings *set
 void library_clear(struct tls_context *context)
 {
 	if (context->extra)
-		OSSL_LIB_CTX_free(context->extra->library);
+		outside_library_clear(&context->extra->library);
 	free(context->extra);
 	context->extra = NULL;
 }
@@ -82,7 +79,7 @@ bool library_sign_outside(struct tls_context *context, X509 *certificate, const 
 	}
 	extra->signer = (struct outside_signer){ .sign = settings->sign, .context = settings->sign_context };
 	EVP_PKEY *public_key = X509_get_pubkey(certificate);
-	EVP_PKEY *key = public_key ? outside_key_new(extra->library, public_key, &extra->signer) : NULL;
+	EVP_PKEY *key = public_key ? outside_key_new(&extra->library, public_key, &extra->signer) : NULL;
 	bool ok = key && SSL_CTX_use_PrivateKey(context->library, key) == 1;
 	if (!ok)
 		snprintf(error, TLS_REASON_MAX,

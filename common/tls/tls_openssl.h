@@ -6,7 +6,7 @@
 #include "common/tls/tls.h"
 
 #include <openssl/evp.h>
-#include <openssl/types.h>
+#include <openssl/provider.h>
 
 /* Who signs. Lives as long as the key; used by one thread. */
 struct outside_signer {
@@ -16,10 +16,19 @@ struct outside_signer {
 	bool refused; /* set when the last signature was not given */
 };
 
-/* A library context with the default provider and ours beside it. NULL: out of memory. */
-OSSL_LIB_CTX *outside_library_new(void);
+/* A library context of its own, with the default provider and ours beside it. All NULL: not made. */
+struct outside_library {
+	OSSL_LIB_CTX *context;
+	OSSL_PROVIDER *standard, *ours;
+};
+
+/* False: out of memory, nothing made. */
+bool outside_library_init(struct outside_library *library);
+/* Everything made in it must be freed before. */
+void outside_library_clear(struct outside_library *library);
 /* A key in it that looks like `public_key` with a private half and asks `signer`. NULL: not RSA, ECDSA or
  * Ed25519, or out of memory. */
-EVP_PKEY *outside_key_new(OSSL_LIB_CTX *library, EVP_PKEY *public_key, struct outside_signer *signer);
+EVP_PKEY *outside_key_new(
+	const struct outside_library *library, EVP_PKEY *public_key, struct outside_signer *signer);
 
 #endif

@@ -291,22 +291,33 @@ static int provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *fr
 	return 1;
 }
 
-OSSL_LIB_CTX *outside_library_new(void)
+bool outside_library_init(struct outside_library *library)
 {
-	OSSL_LIB_CTX *library = OSSL_LIB_CTX_new();
-	/* Both provide "RSA": whoever does not ask for ours by name is to have the default's. The context
-	 * unloads them. */
-	if (library && (!OSSL_PROVIDER_add_builtin(library, PROVIDER_NAME, provider_init) ||
-			       !OSSL_PROVIDER_load(library, "default") ||
-			       !OSSL_PROVIDER_load(library, PROVIDER_NAME) ||
-			       !EVP_set_default_properties(library, "?provider=default"))) {
-		OSSL_LIB_CTX_free(library);
-		library = NULL;
-	}
-	return library;
+	OSSL_LIB_CTX *context = library->context = OSSL_LIB_CTX_new();
+	if (!context || !OSSL_PROVIDER_add_builtin(context, PROVIDER_NAME, provider_init))
+		goto failed;
+	library->standard = OSSL_PROVIDER_load(context, "default");
+	library->ours = OSSL_PROVIDER_load(context, PROVIDER_NAME);
+	/* Both provide "RSA": whoever does not ask for ours by name is to have the default's. */
+	if (library->standard && library->ours && EVP_set_default_properties(context, "?provider=default"))
+		return true;
+failed:
+	outside_library_clear(library);
+	return false;
 }
 
-EVP_PKEY *outside_key_new(OSSL_LIB_CTX *library, EVP_PKEY *public_key, struct outside_signer *signer)
+void outside_library_clear(struct outside_library *library)
+{
+	if (library->ours)
+		OSSL_PROVIDER_unload(library->ours);
+	if (library->standard)
+		OSSL_PROVIDER_unload(library->standard);
+	OSSL_LIB_CTX_free(library->context);
+	*library = (struct outside_library){ 0 };
+}
+
+EVP_PKEY *outside_key_new(
+	const struct outside_library *library, EVP_PKEY *public_key, struct outside_signer *signer)
 {
 	static const char *const types[] = { "RSA", "EC", "ED25519" };
 	EVP_PKEY *key = NULL;
@@ -317,7 +328,7 @@ EVP_PKEY *outside_key_new(OSSL_LIB_CTX *library, EVP_PKEY *public_key, struct ou
 						PUBLIC_PARAM, &public_key, sizeof public_key),
 			OSSL_PARAM_construct_octet_string(SIGNER_PARAM, &signer, sizeof signer),
 			OSSL_PARAM_construct_end() };
-		EVP_PKEY_CTX *building = EVP_PKEY_CTX_new_from_name(library, types[i], PROPERTIES);
+		EVP_PKEY_CTX *building = EVP_PKEY_CTX_new_from_name(library->context, types[i], PROPERTIES);
 		if (building && EVP_PKEY_fromdata_init(building) == 1)
 			EVP_PKEY_fromdata(building, &key, EVP_PKEY_KEYPAIR, params);
 		EVP_PKEY_CTX_free(building);

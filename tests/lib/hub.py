@@ -2,14 +2,17 @@
 """Configurations and processes of a hub under test and of the stock programs it is tried against."""
 import json
 import os
-import signal
 import subprocess
+import sys
 
 from netns import Failed, run, wait_for
+from stats import Stats
 
-BUILD = os.environ.get("BUILD_DIR", os.path.join(os.path.dirname(__file__), "..", "..", "build"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+BUILD = os.environ.get("BUILD_DIR", os.path.join(HERE, "..", "..", "build"))
 HUB = os.path.join(BUILD, "master", "vpnserverd")
 VPNADM = os.path.join(BUILD, "shm", "vpnadm", "vpnadm")
+LOAD_CLIENTS = os.path.join(BUILD, "tests", "load", "clients")
 OPENVPN = "/usr/sbin/openvpn"
 
 
@@ -66,46 +69,79 @@ def write(folder, name, text):
     return path
 
 
-def hub_config(folder, *lines, workers=2, dev="tun0", name="test", listeners=("local 0.0.0.0 1194 udp4",
-                                                                              "local :: 1194 udp6")):
+LISTENERS = ("local 0.0.0.0 1194 udp4", "local :: 1194 udp6")
+SERVER = ("server 10.77.0.0 255.255.255.0", "server-ipv6 fd77::/64")
+
+
+def hub_config(folder, *lines, workers=2, dev="tun0", name="test", listeners=LISTENERS, server=SERVER):
     """A server.conf as an administrator would write it; returns its path."""
     return write(folder, f"{name}.conf", "\n".join([
-        *listeners, f"dev {dev}", "topology subnet", "server 10.77.0.0 255.255.255.0", "server-ipv6 fd77::/64",
+        *listeners, f"dev {dev}", "topology subnet", *server,
         f"ca {folder}/ca.crt", f"cert {folder}/server.crt", f"key {folder}/server.key", "dh none",
         "remote-cert-tls client", "keepalive 5 30", "verb 4", f"hub.workers {workers}", f"hub.name {name}",
         f"hub.runtime-dir {folder}/run", "connect-freq-initial 10000 10", *lines]) + "\n")
 
 
-def client_config(folder, name, remote, *lines, proto="udp4", dev="tun0"):
-    return write(folder, f"{name}.conf", "\n".join([
-        "client", f"dev {dev}", f"remote {remote} 1194 {proto}", "nobind", "remote-cert-tls server",
-        f"ca {folder}/ca.crt", f"cert {folder}/{name}.crt", f"key {folder}/{name}.key", "verb 4",
+def client_config(folder, name, remote, *lines, proto="udp4", dev="tun0", port=1194, file=None, pki=None):
+    """A client's; `pki` is the folder of its own certificate if that is another."""
+    return write(folder, f"{file or name}.conf", "\n".join([
+        "client", f"dev {dev}", f"remote {remote} {port} {proto}", "nobind", "remote-cert-tls server",
+        f"ca {folder}/ca.crt", f"cert {pki or folder}/{name}.crt", f"key {pki or folder}/{name}.key", "verb 3",
         "connect-retry 1", "suppress-timestamps", *lines]) + "\n")
 
 
 class Hub:
+    """A running vpnserverd."""
+
     def __init__(self, net, config, name="test", log="hub.log", program=None):
         self.net, self.config, self.name, self.folder = net, config, name, net.folder
         os.makedirs(os.path.join(net.folder, "run"), exist_ok=True)
         self.process = net.start([program or HUB, config], log, net.hub)
         self.process.wait_text("Initialization Sequence Completed", 15)
 
-    def status(self):
-        text = run(VPNADM, "--dir", f"{self.folder}/run", "--name", self.name, "status", "--json")
-        return json.loads(text)
-
-    def worker_pids(self):
-        return [w["pid"] for w in self.status()["workers"]]
+    def stats(self):
+        return Stats(os.path.join(self.folder, "run", f"{self.name}.stats"))
 
     def counters(self):
-        return self.status().get("counters", {})
+        return self.stats().counters
+
+    def worker_pids(self):
+        return [w["pid"] for w in self.stats().workers]
+
+    def pids(self):
+        """The master and all its children: workers, keyholder."""
+        found = [self.process.pid]
+        for pid in found:
+            try:
+                with open(f"/proc/{pid}/task/{pid}/children") as f:
+                    found += [int(word) for word in f.read().split()]
+            except OSError:
+                pass
+        return found
+
+    def row(self, common_name):
+        """The live session of a name: (peer id, row); the newest if there are several."""
+        rows = [(slot, row) for slot, row in self.stats().rows.items()
+                if row["common_name"] == common_name and row["state"] == "ACTIVE"]
+        return max(rows, key=lambda r: r[1]["client_id"]) if rows else None
+
+    def text(self):
+        return self.process.text()
+
+    def wait_text(self, pattern, seconds=15.0):
+        return self.process.wait_text(pattern, seconds)
+
+    def signal(self, number):
+        os.kill(self.process.pid, number)
 
     def stop(self):
         return self.process.stop()
 
 
-def stock_client(net, index, config, log=None, *extra):
-    return net.start([OPENVPN, "--config", config, *extra], log or f"client{index}.log", net.clients[index])
+def start_client(net, index, name, *lines, remote=None, log=None, file=None, **how):
+    """A stock client in its namespace, with the certificate of that name."""
+    config = client_config(net.folder, name, remote or f"10.99.{index}.1", *lines, file=file, **how)
+    return net.start([OPENVPN, "--config", config], log or f"client{index}.log", net.clients[index])
 
 
 CONNECTED = "Initialization Sequence Completed"
@@ -115,3 +151,72 @@ def tun_address(namespace, device="tun0", family=4):
     text = run("ip", "-o", f"-{family}", "addr", "show", "dev", device, "scope", "global", namespace=namespace, check=False)
     words = text.split()
     return words[3].split("/")[0] if len(words) > 3 else None
+
+
+def wait_connected(*processes, seconds=20):
+    for process in processes:
+        process.wait_text(CONNECTED, seconds)
+
+
+def make_keys(folder, v2_clients=("client",)):
+    """Keys for every wrapping of the control channel, by the stock program."""
+    run(OPENVPN, "--genkey", "secret", f"{folder}/ta.key")
+    run(OPENVPN, "--genkey", "tls-crypt-v2-server", f"{folder}/v2s.key")
+    for name in v2_clients:
+        run(OPENVPN, "--tls-crypt-v2", f"{folder}/v2s.key", "--genkey", "tls-crypt-v2-client", f"{folder}/{name}.v2")
+
+
+def wrap_lines(folder, wrap, client=None):
+    """The directives of a wrapping: of the server, or of a client."""
+    return {"plain": [],
+            "tls-auth": [f"tls-auth {folder}/ta.key {1 if client else 0}", "auth SHA256"],
+            "tls-crypt": [f"tls-crypt {folder}/ta.key"],
+            "tls-crypt-v2": [f"tls-crypt-v2 {folder}/{client + '.v2' if client else 'v2s.key'}"]}[wrap]
+
+
+WRAPS = ("plain", "tls-auth", "tls-crypt", "tls-crypt-v2")
+
+
+def stream(net, sender, receiver, address, per_s, seconds, port=7000, size=200, name="stream"):
+    """Starts a numbered UDP stream between two namespaces; call the answer to wait for its end and get the figures."""
+    program = [sys.executable, os.path.join(HERE, "stream.py")]
+    into = net.start([*program, "receive", address, port, 3], f"{name}-in.log", receiver)
+    wait_for("the receiver", lambda: f":{port} " in run("ss", "-Hlun", namespace=receiver))
+    out = net.start([*program, "send", address, port, per_s, seconds, size], f"{name}-out.log", sender)
+
+    def finish():
+        out.wait_text('"sent"', seconds + 30)
+        into.wait_text('"received"', 70)
+        figures = json.loads(into.text().strip().splitlines()[-1])
+        sent = json.loads(out.text().strip().splitlines()[-1])["sent"]
+        figures["lost"] += sent - 1 - figures["last"]
+        return {"sent": sent, **figures}
+    return finish
+
+
+def relay(net, listen, to, *words, name="relay"):
+    process = net.start([sys.executable, os.path.join(HERE, "relay.py"), "--listen", listen, "--to", to, *words],
+                        f"{name}.log", net.hub)
+    process.wait_text("relaying", 5)
+    return process
+
+
+def iperf(net, server, client, address, *words, seconds=5, port=5201):
+    """One iperf3 run; its JSON."""
+    process = net.start(["iperf3", "-s", "-1", "-p", port, "-B", address], f"iperf-{port}.log", server)
+    wait_for("iperf3 -s", lambda: f":{port} " in run("ss", "-Hltn", namespace=server))
+    text = run("iperf3", "-c", address, "-p", port, "-t", seconds, "-i", "1", "-J", *words, namespace=client,
+               timeout=seconds + 20, check=False)
+    process.stop()
+    try:
+        result = json.loads(text)
+    except ValueError:
+        raise Failed(f"iperf3: {text[-500:]}") from None
+    if "error" in result:
+        raise Failed(f"iperf3: {result['error']}")
+    return result
+
+
+def stalls(result):
+    """Whole seconds without a byte."""
+    return [i["sum"]["start"] for i in result["intervals"] if i["sum"]["bytes"] == 0 and i["sum"]["seconds"] > 0.9]

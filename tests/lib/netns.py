@@ -149,6 +149,33 @@ def ping(namespace, address, count=3, interval=0.2, wait=2, size=56):
     return int(match.group(1)) - int(match.group(2))
 
 
+def pings(asked, count=3, interval=0.2, wait=2):
+    """All at once: [(namespace, address)...]; packets lost in each, as {(namespace, address): lost} of those that lost."""
+    running = [(key, subprocess.Popen(["ip", "netns", "exec", key[0], "ping", "-n", "-q", "-c", str(count), "-i",
+                                       str(interval), "-W", str(wait), key[1]], stdout=subprocess.PIPE,
+                                      stderr=subprocess.STDOUT, text=True)) for key in asked]
+    lost = {}
+    for key, process in running:
+        text = process.communicate(timeout=count * interval + wait + 20)[0]
+        match = re.search(r"(\d+) packets transmitted, (\d+) received", text)
+        missing = int(match.group(1)) - int(match.group(2)) if match else text[-200:]
+        if missing:
+            lost[key] = missing
+    return lost
+
+
+def sweep(pid):
+    """What a test in process `pid` left behind because it could not clean up itself."""
+    for line in run("ip", "netns", "list", check=False).splitlines():
+        name = line.split()[0]
+        if not name.startswith(f"v{pid % 100000}s"):
+            continue
+        for left in run("ip", "netns", "pids", name, check=False).split():
+            if left.isdigit():
+                os.kill(int(left), signal.SIGKILL)
+        run("ip", "netns", "del", name, check=False)
+
+
 def can_make_namespaces():
     """None, or why not."""
     if os.geteuid() != 0:

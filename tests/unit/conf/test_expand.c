@@ -44,7 +44,8 @@ static void ck_assert_pushes(const struct config *config, const char *expected)
 START_TEST(the_pushed_list_has_the_order_that_was_measured)
 {
 	/* OpenVPN 2.6.14 and 2.7.6 with the same directives, in any order of these lines. */
-	struct config *config = bare("keepalive 5 20\nserver 10.77.0.0 255.255.255.0\nserver-ipv6 fd77::/64\n");
+	struct config *config =
+		bare("keepalive 5 20\nserver 10.77.0.0 255.255.255.0\nserver-ipv6 fd77::/64\n");
 	ck_assert_ptr_nonnull(config);
 	ck_assert_uint_eq(paper_problems, 0);
 	ck_assert_pushes(config, "tun-ipv6,route-gateway 10.77.0.1,topology subnet,ping 5,ping-restart 20");
@@ -54,13 +55,15 @@ END_TEST
 
 START_TEST(configured_pushes_come_first_in_file_order)
 {
-	struct config *config = bare("push \"route 192.168.99.0 255.255.255.0\"\nserver 10.77.0.0 255.255.255.0\n"
-				     "push \"dhcp-option DNS 10.77.0.1\"\nserver-ipv6 fd00:77::/64\nkeepalive 5 20\n"
-				     "tcp-nodelay\npush \"echo hello\"\n");
+	struct config *config =
+		bare("push \"route 192.168.99.0 255.255.255.0\"\nserver 10.77.0.0 255.255.255.0\n"
+		     "push \"dhcp-option DNS 10.77.0.1\"\nserver-ipv6 fd00:77::/64\nkeepalive 5 20\n"
+		     "tcp-nodelay\npush \"echo hello\"\n");
 	ck_assert_ptr_nonnull(config);
-	ck_assert_pushes(config, "route 192.168.99.0 255.255.255.0,dhcp-option DNS 10.77.0.1,echo hello,tun-ipv6,"
-				 "route-gateway 10.77.0.1,topology subnet,ping 5,ping-restart 20,"
-				 "socket-flags TCP_NODELAY");
+	ck_assert_pushes(config,
+		"route 192.168.99.0 255.255.255.0,dhcp-option DNS 10.77.0.1,echo hello,tun-ipv6,"
+		"route-gateway 10.77.0.1,topology subnet,ping 5,ping-restart 20,"
+		"socket-flags TCP_NODELAY");
 	config_free(&config);
 }
 END_TEST
@@ -102,8 +105,8 @@ END_TEST
 START_TEST(server_refuses_what_is_no_network)
 {
 	ck_assert_ptr_null(bare("server 10.8.0.1 255.255.255.0\nkeepalive 10 60\n"));
-	ck_assert_str_eq(paper_problem(0),
-		"E main.conf:6: server: the network has bits behind its netmask (hint: server 10.8.0.0 255.255.255.0)");
+	ck_assert_str_eq(paper_problem(0), "E main.conf:6: server: the network has bits behind its netmask "
+					   "(hint: server 10.8.0.0 255.255.255.0)");
 	ck_assert_ptr_null(bare("server 10.8.0.0 255.0.255.0\nkeepalive 10 60\n"));
 	ck_assert_str_eq(paper_problem(0),
 		"E main.conf:6: server: '255.0.255.0' is not a netmask (hint: like 255.255.255.0)");
@@ -129,15 +132,18 @@ START_TEST(nopool_leaves_the_pool_to_another_line)
 	struct config *config = bare("server 10.8.0.0 255.255.255.0 nopool\nkeepalive 10 60\n");
 	ck_assert(!config->pool4.on);
 	config_free(&config);
-	config = bare("server 10.8.0.0 255.255.255.0 nopool\nifconfig-pool 10.8.0.100 10.8.0.120\nkeepalive 10 60\n");
+	config = bare("server 10.8.0.0 255.255.255.0 nopool\nifconfig-pool 10.8.0.100 10.8.0.120\nkeepalive "
+		      "10 60\n");
 	ck_assert_ptr_nonnull(config);
 	ck_assert_uint_eq(config->pool4.first, ip4("10.8.0.100"));
 	ck_assert_uint_eq(config->pool4.netmask, ip4("255.255.255.0"));
 	config_free(&config);
 	refused_with("ifconfig-pool 10.8.0.100 10.8.0.120\n",
-		"E main.conf:8: ifconfig-pool: `server` already gives a pool (hint: delete it, or write `server NETWORK "
+		"E main.conf:8: ifconfig-pool: `server` already gives a pool (hint: delete it, or write "
+		"`server NETWORK "
 		"NETMASK nopool`)");
-	ck_assert_ptr_null(bare("server 10.8.0.0 255.255.255.0 nopool\nserver-ipv6 fd00::/64\nkeepalive 10 60\n"));
+	ck_assert_ptr_null(
+		bare("server 10.8.0.0 255.255.255.0 nopool\nserver-ipv6 fd00::/64\nkeepalive 10 60\n"));
 	ck_assert_uint_eq(paper_problems, 1);
 }
 END_TEST
@@ -174,21 +180,28 @@ END_TEST
 
 START_TEST(server_ipv6_refuses_other_sizes_and_a_second_pool)
 {
-	refused_with("server-ipv6 fd00::/63\n", "E main.conf:8: server-ipv6: /63 is not between /64 and /124");
-	refused_with("server-ipv6 fd00::/125\n", "E main.conf:8: server-ipv6: /125 is not between /64 and /124");
-	refused_with("server-ipv6 fd00::\n", "E main.conf:8: server-ipv6: 'fd00::' is not ADDRESS/BITS in IPv6");
-	refused_with("server-ipv6 fd00::/64x\n", "E main.conf:8: server-ipv6: 'fd00::/64x' is not ADDRESS/BITS in IPv6");
-	refused_with("server-ipv6 10.0.0.0/64\n", "E main.conf:8: server-ipv6: '10.0.0.0/64' is not ADDRESS/BITS in IPv6");
+	refused_with(
+		"server-ipv6 fd00::/63\n", "E main.conf:8: server-ipv6: /63 is not between /64 and /124");
+	refused_with(
+		"server-ipv6 fd00::/125\n", "E main.conf:8: server-ipv6: /125 is not between /64 and /124");
+	refused_with(
+		"server-ipv6 fd00::\n", "E main.conf:8: server-ipv6: 'fd00::' is not ADDRESS/BITS in IPv6");
+	refused_with("server-ipv6 fd00::/64x\n",
+		"E main.conf:8: server-ipv6: 'fd00::/64x' is not ADDRESS/BITS in IPv6");
+	refused_with("server-ipv6 10.0.0.0/64\n",
+		"E main.conf:8: server-ipv6: '10.0.0.0/64' is not ADDRESS/BITS in IPv6");
 	refused_with("server-ipv6 fd00::/64\nifconfig-ipv6-pool fd00::5000/64\n",
-		"E main.conf:9: ifconfig-ipv6-pool: `server-ipv6` already gives a pool (hint: delete one of them)");
+		"E main.conf:9: ifconfig-ipv6-pool: `server-ipv6` already gives a pool (hint: delete one of "
+		"them)");
 }
 END_TEST
 
 START_TEST(a_server_without_helpers_is_put_together_by_hand)
 {
-	struct config *config = bare("mode server\ntls-server\nifconfig 10.8.0.1 255.255.0.0\n"
-				     "ifconfig-pool 10.8.1.0 10.8.1.99\nifconfig-ipv6 fd00::1/64 fd00::2\n"
-				     "ifconfig-ipv6-pool fd00::/64\npush \"topology subnet\"\nping 10\nping-restart 120\n");
+	struct config *config =
+		bare("mode server\ntls-server\nifconfig 10.8.0.1 255.255.0.0\n"
+		     "ifconfig-pool 10.8.1.0 10.8.1.99\nifconfig-ipv6 fd00::1/64 fd00::2\n"
+		     "ifconfig-ipv6-pool fd00::/64\npush \"topology subnet\"\nping 10\nping-restart 120\n");
 	ck_assert_ptr_nonnull(config);
 	ck_assert_uint_eq(paper_problems, 0);
 	ck_assert_uint_eq(config->pool4.netmask, ip4("255.255.0.0"));
@@ -207,15 +220,19 @@ START_TEST(keepalive_doubles_the_servers_own_time_out)
 	ck_assert_uint_eq(config->ping_s, 10);
 	ck_assert_uint_eq(config->ping_restart_s, 120);
 	config_free(&config);
-	refused_with("ping 5\n", "E main.conf:6: keepalive: does not go together with ping, ping-restart and ping-exit "
-				 "(hint: delete those lines)");
-	refused_with("ping-exit 5\n", "E main.conf:6: keepalive: does not go together with ping, ping-restart and "
-				      "ping-exit (hint: delete those lines)");
-	refused_with("keepalive 10 19\n", "E main.conf:8: keepalive: the time-out must be at least twice the interval "
-					  "(hint: keepalive 10 60)");
+	refused_with("ping 5\n",
+		"E main.conf:6: keepalive: does not go together with ping, ping-restart and ping-exit "
+		"(hint: delete those lines)");
+	refused_with("ping-exit 5\n",
+		"E main.conf:6: keepalive: does not go together with ping, ping-restart and "
+		"ping-exit (hint: delete those lines)");
+	refused_with("keepalive 10 19\n",
+		"E main.conf:8: keepalive: the time-out must be at least twice the interval "
+		"(hint: keepalive 10 60)");
 	refused_with("keepalive 0 10\n", "E main.conf:8: keepalive: 0 is not between 1 and 86400");
 	refused_with("keepalive 10 43201\n", "E main.conf:8: keepalive: 43201 is not between 1 and 43200");
-	refused_with("keepalive 4294967296 10\n", "E main.conf:8: keepalive: 4294967296 is not between 1 and 86400");
+	refused_with("keepalive 4294967296 10\n",
+		"E main.conf:8: keepalive: 4294967296 is not between 1 and 86400");
 	config = silent("keepalive 10 20\nping 0\n");
 	config_free(&config);
 }
@@ -223,10 +240,11 @@ END_TEST
 
 START_TEST(routes_take_what_their_line_leaves_open)
 {
-	struct config *config = silent("route 192.168.1.0 255.255.255.0\nroute 192.168.2.0 255.255.255.0 10.8.0.9 7\n"
-				       "route 192.168.3.3\nroute 192.168.4.0 255.255.255.0 vpn_gateway\n"
-				       "route 192.168.5.5 default default 3\nroute-gateway 10.8.0.5\nroute-metric 50\n"
-				       "route-ipv6 fd01::/48\nroute-ipv6 fd02::1 fd00::9 4\nroute vpn.example\n");
+	struct config *config =
+		silent("route 192.168.1.0 255.255.255.0\nroute 192.168.2.0 255.255.255.0 10.8.0.9 7\n"
+		       "route 192.168.3.3\nroute 192.168.4.0 255.255.255.0 vpn_gateway\n"
+		       "route 192.168.5.5 default default 3\nroute-gateway 10.8.0.5\nroute-metric 50\n"
+		       "route-ipv6 fd01::/48\nroute-ipv6 fd02::1 fd00::9 4\nroute vpn.example\n");
 	ck_assert_uint_eq(config->route4_count, 6);
 	ck_assert_uint_eq(config->routes4[0].gateway, ip4("10.8.0.5"));
 	ck_assert_int_eq(config->routes4[0].metric, 50);
@@ -245,7 +263,8 @@ START_TEST(routes_take_what_their_line_leaves_open)
 	ck_assert_ip6(&config->routes6[1].gateway, "fd00::9");
 	ck_assert_int_eq(config->routes6[1].metric, 4);
 	config_free(&config);
-	config = silent("route 192.168.1.0 255.255.255.0\nroute-ipv6 fd01::/48\nroute-ipv6-gateway fd00::7\n");
+	config =
+		silent("route 192.168.1.0 255.255.255.0\nroute-ipv6 fd01::/48\nroute-ipv6-gateway fd00::7\n");
 	ck_assert_uint_eq(config->routes4[0].gateway, 0);
 	ck_assert_int_eq(config->routes4[0].metric, -1);
 	ck_assert_ip6(&config->routes6[0].gateway, "fd00::7");

@@ -217,6 +217,32 @@ START_TEST(pem_texts_with_a_broken_block_are_refused_whole)
 }
 END_TEST
 
+START_TEST(what_we_make_names_its_own_and_its_issuers_key)
+{
+	struct identity ca = identity_make("ca", IDENTITY_CA, NULL),
+			hub = identity_make("hub", IDENTITY_SERVER, &ca);
+	X509 *root = certificate_of(&ca), *leaf = certificate_of(&hub);
+	X509 *const both[] = { root, leaf };
+	ASN1_OCTET_STRING *own = X509_get_ext_d2i(root, NID_subject_key_identifier, NULL, NULL);
+	ck_assert_ptr_nonnull(own);
+	for (int i = 0; i < 2; i++) {
+		AUTHORITY_KEYID *issuer = X509_get_ext_d2i(both[i], NID_authority_key_identifier, NULL, NULL);
+		ck_assert_ptr_nonnull(issuer);
+		ck_assert_ptr_nonnull(issuer->keyid);
+		ck_assert_int_eq(ASN1_OCTET_STRING_cmp(issuer->keyid, own), 0);
+		AUTHORITY_KEYID_free(issuer);
+	}
+	ASN1_OCTET_STRING_free(own);
+	ck_assert(certificate_covers_key_usage(root, (unsigned[]){ 0x06 }, 1));
+	ck_assert(!certificate_covers_key_usage(leaf, (unsigned[]){ 0x04 }, 1));
+	ck_assert(certificate_has_extended_usage(leaf, "TLS Web Server Authentication"));
+	X509_free(root);
+	X509_free(leaf);
+	identity_free(&ca);
+	identity_free(&hub);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("tls certificate");
@@ -233,6 +259,7 @@ int main(void)
 	tcase_add_test(cases, profiles_judge_keys);
 	tcase_add_test(cases, profiles_judge_the_hash_of_a_signature);
 	tcase_add_test(cases, pem_texts_with_a_broken_block_are_refused_whole);
+	tcase_add_test(cases, what_we_make_names_its_own_and_its_issuers_key);
 	suite_add_tcase(suite, cases);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT
+ * Values to text and JSON. */
+#include "shm/vpnadm/view.h"
+#include "common/base/text.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+#include <time.h>
+
+char *show_text(char *out, const char *text)
+{
+	return text_escape(out, TEXT_ROOM, text, strlen(text), NULL);
+}
+
+char *show_span(char *out, unix_s seconds)
+{
+	long long s = seconds;
+
+	if (s < 0)
+		snprintf(out, TEXT_ROOM, "-");
+	else if (s < 60)
+		snprintf(out, TEXT_ROOM, "%lld s", s);
+	else if (s < 3600)
+		snprintf(out, TEXT_ROOM, "%lld min", s / 60);
+	else if (s < 86400)
+		snprintf(out, TEXT_ROOM, "%lld h %lld min", s / 3600, s % 3600 / 60);
+	else
+		snprintf(out, TEXT_ROOM, "%lld d %lld h", s / 86400, s % 86400 / 3600);
+	return out;
+}
+
+char *show_bytes(char *out, uint64_t bytes)
+{
+	static const char units[] = "KMGTPE";
+	double value = (double)bytes / 1000;
+	size_t unit = 0;
+
+	if (bytes < 1000) {
+		snprintf(out, TEXT_ROOM, "%u B", (unsigned)bytes);
+		return out;
+	}
+	while (value >= 999.95 && unit + 2 < sizeof(units)) {
+		value /= 1000;
+		unit++;
+	}
+	snprintf(out, TEXT_ROOM, "%.1f %cB", value, units[unit]);
+	return out;
+}
+
+char *show_moment(char *out, unix_s moment)
+{
+	time_t when = (time_t)moment;
+	struct tm parts;
+
+	if (!moment || !localtime_r(&when, &parts) || !strftime(out, TEXT_ROOM, "%Y-%m-%d %H:%M:%S", &parts))
+		snprintf(out, TEXT_ROOM, "-");
+	return out;
+}
+
+char *show_inner4(char *out, uint32_t address)
+{
+	struct in_addr in = { htonl(address) };
+
+	if (!address || !inet_ntop(AF_INET, &in, out, TEXT_ROOM))
+		out[0] = 0;
+	return out;
+}
+
+char *show_inner6(char *out, const uint8_t address[16])
+{
+	static const uint8_t none[16];
+
+	if (memcmp(address, none, 16) == 0 || !inet_ntop(AF_INET6, address, out, TEXT_ROOM))
+		out[0] = 0;
+	return out;
+}
+
+const char *show_life(enum reader_life life)
+{
+	return life == HUB_ALIVE ? "running" : life == HUB_STOPPED ? "stopped" : "dead";
+}
+
+const char *show_worker_state(enum stats_worker_state state)
+{
+	switch (state) {
+	case STATS_WORKER_NONE:
+		return "none";
+	case STATS_WORKER_STARTING:
+		return "starting";
+	case STATS_WORKER_READY:
+		return "ready";
+	case STATS_WORKER_DEAD:
+		return "dead";
+	}
+	return "?";
+}
+
+const char *show_peer_state(unsigned state)
+{
+	switch ((enum peer_state)state) {
+	case PEER_FREE:
+		return "free";
+	case PEER_HANDSHAKE:
+		return "handshake";
+	case PEER_ACTIVE:
+		return "active";
+	case PEER_CLOSING:
+		return "closing";
+	}
+	return "?";
+}
+
+json_t *json_text(const char *text)
+{
+	char escaped[TEXT_ROOM];
+	json_t *json = json_string(text);
+	return json ? json : json_string(show_text(escaped, text));
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT
+ * Inside vpnadm only: what every command is given, and how values become text and JSON. Everything that is
+ * printed went through one escape on its way. */
+#ifndef SHM_VPNADM_VIEW_H
+#define SHM_VPNADM_VIEW_H
+
+#include "common/base/time.h"
+#include "shm/reader.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+enum { VPNADM_OK = 0, VPNADM_FAILED = 1, VPNADM_NOT_RUNNING = 3 };
+
+struct view {
+	const struct reader *reader;
+	struct reader_hub hub;
+	enum reader_life life;
+	unix_s now;
+	FILE *out;
+};
+
+/* One subcommand: prints itself as text, or gives itself as JSON (a new reference; NULL: out of memory). */
+struct command {
+	const char *name, *help;
+	void (*print)(const struct view *);
+	json_t *(*json)(const struct view *);
+};
+extern const struct command command_status, command_clients, command_workers, command_fates;
+
+enum { TEXT_ROOM = 4 * STATS_LISTENER_ROOM + 1 };
+
+/* Outside text made printable, into `out` of TEXT_ROOM bytes. All these return `out`. */
+char *show_text(char *out, const char *text);
+/* "17 s", "3 min", "5 h 12 min", "9 d 3 h"; "-" for less than nothing. */
+char *show_span(char *out, unix_s seconds);
+/* "512 B", "1.4 KB", "12.0 GB". */
+char *show_bytes(char *out, uint64_t bytes);
+/* Local time, "2026-01-31 12:00:00"; "-" for 0. */
+char *show_moment(char *out, unix_s moment);
+char *show_inner4(char *out, uint32_t address); /* "" for none */
+char *show_inner6(char *out, const uint8_t address[16]);
+const char *show_life(enum reader_life life);
+const char *show_worker_state(enum stats_worker_state state);
+const char *show_peer_state(unsigned state);
+
+/* UTF-8 as it is, anything else escaped. */
+json_t *json_text(const char *text);
+
+#endif

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT
+ * The stats segment as its writers see it. */
+#include "tests/unit/shm/stats_fixture.h"
+
+#include <sys/wait.h>
+
+START_TEST(the_file_is_complete_readable_by_its_group_and_alone_in_the_directory)
+{
+	char dir[64], names[4][STATS_NAME_ROOM];
+	struct stat st;
+	new_directory(dir);
+	struct stats *stats = new_stats(dir, "hub");
+	ck_assert_int_eq(stat(stats->path, &st), 0);
+	ck_assert_uint_eq(st.st_mode & 07777, 0640);
+	ck_assert_uint_eq((size_t)st.st_size, stats->size);
+	ck_assert_int_ge(st.st_blocks * 512, st.st_size);
+	ck_assert_int_eq(reader_names(dir, names, 4), 1);
+	stats_remove(stats);
+	ck_assert_int_ne(stat(stats->path, &st), 0);
+	ck_assert_int_eq(rmdir(dir), 0);
+	stats_detach(&stats);
+	ck_assert_ptr_null(stats);
+}
+END_TEST
+
+START_TEST(names_and_sizes_that_cannot_be_are_refused)
+{
+	char dir[64], error[300];
+	const char *const bad[] = { "", ".hidden", "a/b", "../x", "with space", "new\nline",
+		"0123456789012345678901234567890123456789012345678901234567890123" };
+	new_directory(dir);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct stats_about about = about_hub(bad[i]);
+		error[0] = 0;
+		ck_assert_ptr_null(stats_create(dir, &about, error, sizeof(error)));
+		ck_assert_uint_ne(strlen(error), 0);
+	}
+	struct stats_about about = about_hub("hub");
+	about.sizes.workers = 0;
+	ck_assert_ptr_null(stats_create(dir, &about, error, sizeof(error)));
+	about.sizes = (struct stats_sizes){ 2, SHM_MAX_CLIENTS + 1 };
+	ck_assert_ptr_null(stats_create(dir, &about, error, sizeof(error)));
+	about = about_hub("hub");
+	ck_assert_ptr_null(stats_create("/nonexistent/directory", &about, error, sizeof(error)));
+	ck_assert_int_eq(rmdir(dir), 0); /* nothing was left behind */
+}
+END_TEST
+
+START_TEST(a_name_in_use_is_refused_and_that_of_a_dead_hub_is_taken_over)
+{
+	char dir[64], error[300];
+	struct stats_about about = about_hub("hub");
+	new_directory(dir);
+	pid_t child = fork();
+	if (child == 0) { /* a hub that dies without a word */
+		_exit(stats_create(dir, &about, error, sizeof(error)) ? 0 : 1);
+	}
+	int status;
+	waitpid(child, &status, 0);
+	ck_assert_int_eq(status, 0);
+	struct stats *stats = new_stats(dir, "hub");
+	ck_assert_ptr_null(stats_create(dir, &about, error, sizeof(error)));
+	ck_assert_ptr_nonnull(strstr(error, "running"));
+	struct stats *other = new_stats(dir, "other");
+	stats_remove(stats);
+	stats_detach(&stats);
+	stats = new_stats(dir, "hub");
+	stats_remove(stats);
+	stats_remove(other);
+	stats_detach(&stats);
+	stats_detach(&other);
+	ck_assert_int_eq(rmdir(dir), 0);
+}
+END_TEST
+
+START_TEST(a_foreign_file_of_the_name_is_replaced_and_not_believed)
+{
+	char dir[64];
+	new_directory(dir);
+	write_file(dir, "hub.stats", "hello", 5);
+	struct stats *stats = new_stats(dir, "hub");
+	stats_remove(stats);
+	stats_detach(&stats);
+	ck_assert_int_eq(rmdir(dir), 0);
+}
+END_TEST
+
+START_TEST(one_does_not_remove_the_file_of_ones_successor)
+{
+	char dir[64];
+	struct stat st;
+	new_directory(dir);
+	struct stats *old = new_stats(dir, "hub");
+	atomic_store(&old->header->stopped, 1);
+	struct stats *now = new_stats(dir, "hub");
+	stats_remove(old);
+	ck_assert_int_eq(stat(now->path, &st), 0);
+	stats_remove(now);
+	stats_detach(&old);
+	stats_detach(&now);
+	rmdir(dir);
+}
+END_TEST
+
+START_TEST(the_successor_of_an_upgrade_attaches_and_others_do_not)
+{
+	char dir[64], error[300];
+	new_directory(dir);
+	struct stats *stats = new_stats(dir, "hub");
+	struct stats_row row = row_of("alice", 5);
+	stats_publish(stats, 3, &row);
+	struct stats *next = stats_attach(dup(stats->fd), stats->path, error, sizeof(error));
+	ck_assert_ptr_nonnull(next);
+	ck_assert_uint_eq(atomic_load(&next->rows[3].words[0]), 5);
+	int fd = dup(stats->fd);
+	stats->header->layout++;
+	ck_assert_ptr_null(stats_attach(fd, stats->path, error, sizeof(error)));
+	stats->header->layout--;
+	stats->header->sizes.slots += 5000;
+	ck_assert_ptr_null(stats_attach(fd, stats->path, error, sizeof(error)));
+	ck_assert_ptr_null(stats_attach(-1, stats->path, error, sizeof(error)));
+	stats_remove(next);
+	stats_detach(&next);
+	stats_detach(&stats);
+	rmdir(dir);
+}
+END_TEST
+
+START_TEST(indices_out_of_range_are_ignored)
+{
+	char dir[64];
+	new_directory(dir);
+	struct stats *stats = new_stats(dir, "hub");
+	struct stats_row row = row_of("alice", 5);
+	ck_assert_ptr_nonnull(stats_worker(stats, 1));
+	ck_assert_ptr_null(stats_worker(stats, 2));
+	stats_publish(stats, 50, &row);
+	stats_publish(stats, UINT32_MAX, &row);
+	stats_clear(stats, 50);
+	counter_fate(&stats_worker(stats, 0)->counters, FATE_COUNT, 1);
+	ck_assert_str_eq(counter_name((enum counter)10000), "?");
+	ck_assert_str_eq(counter_text((enum counter)10000), "?");
+	stats_remove(stats);
+	stats_detach(&stats);
+	rmdir(dir);
+}
+END_TEST
+
+START_TEST(a_row_is_made_from_what_the_session_table_says)
+{
+	struct shm *shm = small_segment();
+	struct session s = new_session(shm, 2);
+	struct peer_identity id = { .client_id = 9, .inner4 = 0x0a080002, .link = 1, .connected_unix = 5000 };
+	struct peer_row peer;
+	struct stats_row row;
+	strcpy(id.common_name, "alice");
+	id.peer_address = address4(1, 2);
+	peers_write(shm, s.slot, s.generation, &id);
+	peers_count_in(peers_slot(shm, s.slot), 2, 200, 70000);
+	ck_assert(peers_read(shm, s.slot, &peer));
+	stats_row_from_peer(&row, &peer, 75000, 9000);
+	ck_assert_str_eq(row.common_name, "alice");
+	ck_assert_uint_eq(row.owner, 2);
+	ck_assert_uint_eq(row.client_id, 9);
+	ck_assert_uint_eq(row.bytes_in, 200);
+	ck_assert_int_eq(row.last_in_unix, 8995);
+	ck_assert_uint_eq(row.state, PEER_HANDSHAKE);
+	peer.last_in_ms = INT64_MAX; /* a clock gone mad in shared memory */
+	stats_row_from_peer(&row, &peer, 75000, 9000);
+	ck_assert_int_eq(row.last_in_unix, 0);
+	shm_detach(&shm);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *t = tcase_create("stats");
+	tcase_add_test(t, the_file_is_complete_readable_by_its_group_and_alone_in_the_directory);
+	tcase_add_test(t, names_and_sizes_that_cannot_be_are_refused);
+	tcase_add_test(t, a_name_in_use_is_refused_and_that_of_a_dead_hub_is_taken_over);
+	tcase_add_test(t, a_foreign_file_of_the_name_is_replaced_and_not_believed);
+	tcase_add_test(t, one_does_not_remove_the_file_of_ones_successor);
+	tcase_add_test(t, the_successor_of_an_upgrade_attaches_and_others_do_not);
+	tcase_add_test(t, indices_out_of_range_are_ignored);
+	tcase_add_test(t, a_row_is_made_from_what_the_session_table_says);
+	return run_suite(t, "shm stats");
+}

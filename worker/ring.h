@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT
+ * How loop.c gets its ring. */
+#ifndef WORKER_RING_H
+#define WORKER_RING_H
+
+#include "worker/loop.h"
+
+/* Buffer groups: of the tunnel queue, of the first link. */
+enum { GROUP_TUN = 0, GROUP_LINKS = 1 };
+
+/* Makes l->ring for l->params, lends it the buffers of links and tunnel as far as the kernel has buffer rings
+ * (`multishot` says whether), restricts and enables it, notes l->features. 0, or a negative errno: there is
+ * no ring, though buffers may have been lent to it. */
+int ring_set_up(struct loop *l);
+
+#endif
