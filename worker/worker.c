@@ -31,7 +31,7 @@ enum {
 	SECRET_MS = 10000, /* how often the shared secrets and the clock are looked at */
 	ORPHAN_MS = 4000,  /* how long we go on telling clients once the master is gone */
 	CRL_MAX = 1 << 22,
-	IDLE_MS = 1000,
+	SESSION_LINES_MAX = 20, /* a second, of what one peer can cause */
 };
 
 /* -- last words -- */
@@ -92,20 +92,48 @@ void worker_log(struct worker *w, int level, const char *format, ...)
 	log_line(w, level, line);
 }
 
-void session_log(struct worker *w, const struct session *s, int level, const char *format, ...)
+static void session_line(struct worker *w, const struct session *s, int level, const char *format, va_list args)
 {
 	char line[1000], address[64];
-	va_list args;
-	int at;
 
 	if (level > w->verb)
 		return;
-	at = snprintf(line, sizeof(line), "%s%s%s ", s->identity.common_name, s->identity.common_name[0] ? "/" : "",
+	int at = snprintf(line, sizeof(line), "%s%s%s ", s->identity.common_name, s->identity.common_name[0] ? "/" : "",
 		link_address_text(&s->identity.peer_address, address, sizeof(address)));
-	va_start(args, format);
 	vsnprintf(line + at, sizeof(line) - (size_t)at, format, args);
-	va_end(args);
 	log_line(w, level, line);
+}
+
+void session_log(struct worker *w, const struct session *s, int level, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	session_line(w, s, level, format, args);
+	va_end(args);
+}
+
+void session_log_limited(struct worker *w, struct session *s, int level, const char *format, ...)
+{
+	va_list args;
+
+	if (level > w->verb)
+		return;
+	if (w->now - s->log_at >= 1000) {
+		unsigned left_out = s->log_left_out;
+		s->log_at = w->now;
+		s->log_lines = s->log_left_out = 0;
+		if (left_out)
+			session_log(w, s, level, "%u more lines were left out", left_out);
+	}
+	if (s->log_lines == SESSION_LINES_MAX) {
+		s->log_left_out++;
+		return;
+	}
+	s->log_lines++;
+	va_start(args, format);
+	session_line(w, s, level, format, args);
+	va_end(args);
 }
 
 /* -- orders -- */
@@ -378,6 +406,7 @@ static void chores(struct worker *w)
 	w->now = loop_now();
 	control_timers(w);
 	if (w->now >= w->publish_at) {
+		sessions_tidy(w);
 		publish(w);
 		w->publish_at = w->now + PUBLISH_MS;
 	}
@@ -413,6 +442,7 @@ int worker_run(const struct inherited *inherited)
 	w->counters = &stats_worker(inherited->stats, inherited->index)->counters;
 	w->verb = inherited->config->verb;
 	w->sign_last = &w->sign_first;
+	w->half_last = &w->half_first;
 	w->now = loop_now();
 	w->sessions = calloc(inherited->config->max_clients, sizeof(*w->sessions));
 	w->wheel = timer_wheel_new(w->now);
