@@ -4,6 +4,7 @@
  * longer than one signature. */
 #include "master/keyholder.h"
 
+#include "common/base/sanitizer.h"
 #include "common/base/secret.h"
 #include "common/base/time.h"
 #include "common/tls/tls.h"
@@ -80,12 +81,14 @@ static void tell(int control, enum report_kind kind, const struct holder *h, con
 /* All it may ever call again. Everything else ends it. */
 static bool lock_in(void)
 {
+	if (UNDER_SANITIZER)
+		return true;
 	static const int allowed[] = { SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(recvmsg), SCMP_SYS(recvfrom),
 		SCMP_SYS(sendto), SCMP_SYS(sendmsg), SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(close),
 		SCMP_SYS(getrandom), SCMP_SYS(clock_gettime), SCMP_SYS(brk), SCMP_SYS(munmap),
 		SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(futex), SCMP_SYS(restart_syscall),
-		SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask), SCMP_SYS(getpid), SCMP_SYS(gettid),
-		SCMP_SYS(tgkill), SCMP_SYS(exit), SCMP_SYS(exit_group) };
+		SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask), SCMP_SYS(sigaltstack), SCMP_SYS(getpid),
+		SCMP_SYS(gettid), SCMP_SYS(tgkill), SCMP_SYS(exit), SCMP_SYS(exit_group) };
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	if (!filter)
 		return false;
@@ -221,6 +224,10 @@ static void serve_all(struct holder *h)
 _Noreturn static void keyholder_run(const struct keyholder_birth *birth, pid_t parent, int control)
 {
 	char error[KEYHOLDER_ERROR_MAX] = "";
+	/* A Ctrl-C on the terminal reaches all of the process group; when we end is the master's word. */
+	int not_for_us[] = { SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2 };
+	for (size_t i = 0; i < sizeof(not_for_us) / sizeof(not_for_us[0]); i++)
+		signal(not_for_us[i], SIG_IGN);
 	char *cert_pem = strdup(birth->cert_pem); /* it may be part of what is forgotten */
 	struct keyholder_birth b = *birth;
 	if (b.forget)

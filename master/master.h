@@ -25,6 +25,8 @@ enum {
 	READY_DEADLINE_MS = 15000, /* a worker that is not ready by then is ended */
 	LEAVE_DEADLINE_MS = 2000,
 	STOP_DEADLINE_MS = 2000,
+	TICK_MS = 1000,
+	SILENT_TICKS_MAX = 10, /* a worker whose heart does not beat for so many is ended */
 	DEATH_NOTE_MAX = 640,
 };
 
@@ -43,6 +45,9 @@ struct seat {
 	unsigned generation; /* it was born with that generation of the configuration */
 	bool ready, leaving, had_one;
 	unsigned quick_deaths;
+	uint64_t heartbeats; /* as seen at the last tick */
+	unsigned silent_ticks;
+	bool beats; /* its heart was seen to beat since its birth */
 	mono_ms born_at;
 	mono_ms respawn_at;	    /* MONO_NEVER: not to be reborn now */
 	mono_ms kill_at;	    /* when patience ends */
@@ -77,7 +82,7 @@ struct master {
 
 	struct listeners listeners;
 	struct tunnel tunnel;
-	bool routes_set;
+	bool *routes_added; /* one for each route; NULL: not that far yet */
 	struct steering steering;
 	struct shm *shm;
 	struct stats *stats;
@@ -91,11 +96,12 @@ struct master {
 	bool pid_file_written;
 	char lock_path[256];
 
-	bool reload_again;	   /* a SIGHUP came during a reload */
-	mono_ms keyholder_born_at; /* the last replacement */
-	mono_ms keyholder_at;	   /* when to try again; MONO_NEVER */
-	mono_ms status_at, crl_at; /* MONO_NEVER: not wanted */
-	mono_ms status_earliest;   /* not more often than this when clients come and go */
+	span_ms tick;		    /* TICK_MS, unless a test wants time to pass faster */
+	bool reload_again;	    /* a SIGHUP came during a reload */
+	mono_ms keyholder_born_at;  /* the last replacement */
+	mono_ms keyholder_at;	    /* when to try again; MONO_NEVER */
+	mono_ms status_at, tick_at; /* MONO_NEVER: not wanted */
+	mono_ms status_earliest;    /* not more often than this when clients come and go */
 	struct stat crl_seen;
 };
 

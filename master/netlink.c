@@ -150,24 +150,27 @@ static void complain_route(int family, const void *network, unsigned bits, int e
 		inet_ntop(family, network, text, sizeof(text)), bits, strerror(-error));
 }
 
-static void add_routes(struct mnl_socket *kernel, const struct config *config, unsigned index)
+static void add_routes(struct mnl_socket *kernel, const struct config *config, unsigned index, bool *added)
 {
+	bool *added6 = added + config->route4_count;
 	for (unsigned i = 0; i < config->route4_count; i++) {
 		const struct route4 *r4 = &config->routes4[i];
 		uint32_t network = htonl(r4->network);
 		int error = change_route4(kernel, r4, index, true);
+		added[i] = !error;
 		if (error)
 			complain_route(AF_INET, &network, bits_of(r4->netmask), error);
 	}
 	for (unsigned i = 0; i < config->route6_count; i++) {
 		const struct route6 *r6 = &config->routes6[i];
 		int error = change_route6(kernel, r6, index, true);
+		added6[i] = !error;
 		if (error)
 			complain_route(AF_INET6, &r6->network, r6->bits, error);
 	}
 }
 
-int netlink_set_up(const struct config *config, unsigned index)
+int netlink_set_up(const struct config *config, unsigned index, bool *added)
 {
 	if (!index)
 		return 0;
@@ -187,7 +190,7 @@ int netlink_set_up(const struct config *config, unsigned index)
 		error = change_address6(kernel, config, index, true);
 	}
 	if (!error && !config->route_noexec)
-		add_routes(kernel, config, index);
+		add_routes(kernel, config, index, added);
 	if (error)
 		log_line(LOG_LEVEL_ERROR, "Cannot set %s of the tunnel device: %s", what, strerror(-error));
 	if (kernel)
@@ -195,16 +198,18 @@ int netlink_set_up(const struct config *config, unsigned index)
 	return error;
 }
 
-void netlink_undo(const struct config *config, unsigned index, bool persistent)
+void netlink_undo(const struct config *config, unsigned index, bool persistent, const bool *added)
 {
 	struct mnl_socket *kernel = index ? kernel_open() : NULL;
 	if (!kernel)
 		return;
-	if (!config->route_noexec) {
+	if (added) {
 		for (unsigned i = config->route6_count; i-- > 0;)
-			change_route6(kernel, &config->routes6[i], index, false);
+			if (added[config->route4_count + i])
+				change_route6(kernel, &config->routes6[i], index, false);
 		for (unsigned i = config->route4_count; i-- > 0;)
-			change_route4(kernel, &config->routes4[i], index, false);
+			if (added[i])
+				change_route4(kernel, &config->routes4[i], index, false);
 	}
 	if (persistent && !config->ifconfig_noexec) {
 		if (config->ifconfig6_on)

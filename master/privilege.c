@@ -3,6 +3,7 @@
  * master and the keyholder. */
 #include "master/privilege.h"
 
+#include "common/base/sanitizer.h"
 #include "master/log.h"
 
 #include <cap-ng.h>
@@ -19,14 +20,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
 
 int privilege_account(const struct config *config, uid_t *uid, gid_t *gid)
 {
@@ -106,9 +99,8 @@ static bool is_kept(int cap)
  * and add their own. */
 static int deny_the_unneeded(void)
 {
-#ifdef SANITIZED
-	return 0; /* a leak check at the end needs ptrace */
-#endif
+	if (UNDER_SANITIZER)
+		return 0; /* a leak check at the end needs ptrace */
 	static const int denied[] = { SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(ptrace),
 		SCMP_SYS(process_vm_readv), SCMP_SYS(process_vm_writev), SCMP_SYS(kexec_load),
 		SCMP_SYS(kexec_file_load), SCMP_SYS(init_module), SCMP_SYS(finit_module),

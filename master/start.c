@@ -150,9 +150,9 @@ static int catch_signals(struct master *m)
 
 static int set_tunnel_up(struct master *m)
 {
-	int error = netlink_set_up(m->now.config, m->tunnel.index);
-	m->routes_set = !error;
-	return error;
+	const struct config *config = m->now.config;
+	m->routes_added = calloc(config->route4_count + config->route6_count + 1, sizeof(bool));
+	return m->routes_added ? netlink_set_up(config, m->tunnel.index, m->routes_added) : -ENOMEM;
 }
 
 static int create_shm(struct master *m)
@@ -311,11 +311,13 @@ static int start_in_order(struct master *m)
 int master_start(struct master *m)
 {
 	m->phase = PHASE_STARTING;
+	if (!m->tick)
+		m->tick = TICK_MS;
 	m->signal_fd = m->epoll_fd = m->lock_fd = m->tell_first = -1;
 	m->now.key = m->before.key = (struct key_source){ .key_fd = -1, .passphrase_fd = -1 };
 	m->now.keyholder = m->before.keyholder = (struct keyholder){ .pid = -1, .control = -1 };
 	m->steering = (struct steering){ .link_program = -1, .tunnel_program = -1 };
-	m->status_at = m->crl_at = m->keyholder_at = MONO_NEVER;
+	m->status_at = m->tick_at = m->keyholder_at = MONO_NEVER;
 	m->born = m->now.config;
 	int error = start_in_order(m);
 	if (error)
@@ -371,8 +373,8 @@ void master_end(struct master *m)
 		stats_remove(m->stats);
 	stats_detach(&m->stats);
 	shm_detach(&m->shm);
-	if (m->routes_set)
-		netlink_undo(m->born, m->tunnel.index, m->tunnel.persistent);
+	netlink_undo(m->born, m->tunnel.index, m->tunnel.persistent, m->routes_added);
+	free(m->routes_added);
 	tunnel_close(&m->tunnel);
 	listeners_close(&m->listeners);
 	key_source_close(&m->now.key);

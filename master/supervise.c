@@ -118,7 +118,8 @@ bool worker_birth(struct master *m, unsigned index)
 	seat->pid = pid;
 	seat->orders_fd = ends[0];
 	seat->generation = m->now.number;
-	seat->ready = seat->leaving = false;
+	seat->ready = seat->leaving = seat->beats = false;
+	seat->silent_ticks = 0;
 	seat->born_at = now;
 	seat->kill_at = now + READY_DEADLINE_MS;
 	watch(m, seat->orders_fd, index);
@@ -159,7 +160,7 @@ static void all_ready(struct master *m)
 	}
 	m->phase = PHASE_RUNNING;
 	m->status_at = m->now.config->status_file ? master_now() : MONO_NEVER;
-	m->crl_at = master_now() + 1000;
+	m->tick_at = master_now() + m->tick;
 	log_line(LOG_LEVEL_NOTICE, "Initialization Sequence Completed");
 	runtime_tell(m->tell_first, 0);
 	m->tell_first = -1;
@@ -407,6 +408,26 @@ static void write_status(struct master *m, mono_ms now)
 		m->now.config->status_s ? now + (span_ms)m->now.config->status_s * 1000 : INT64_MAX - 1;
 }
 
+/* A worker that lives but does not turn its loop serves nobody: it gets a moment for its last words, then a
+ * successor. Counted in our own ticks, so that a pause of the whole machine is nobody's fault. */
+static void feel_pulses(struct master *m, mono_ms now)
+{
+	for (unsigned w = 0; w < m->workers; w++) {
+		struct seat *seat = &m->seats[w];
+		uint64_t heartbeats = atomic_load(&stats_worker(m->stats, w)->heartbeats);
+		bool beat = heartbeats != seat->heartbeats;
+		seat->heartbeats = heartbeats;
+		if (beat || !seat->ready || seat->leaving) {
+			seat->beats = seat->ready && (seat->beats || beat);
+			seat->silent_ticks = 0;
+		} else if (seat->beats && ++seat->silent_ticks == SILENT_TICKS_MAX) {
+			log_line(LOG_LEVEL_ERROR, "worker %u (pid %ld) hangs: ended", w, (long)seat->pid);
+			kill(seat->pid, SIGABRT);
+			seat->kill_at = now + LEAVE_DEADLINE_MS;
+		}
+	}
+}
+
 /* What is due now. */
 static void on_time(struct master *m)
 {
@@ -432,15 +453,16 @@ static void on_time(struct master *m)
 		write_status(m, now);
 	if (m->keyholder_at <= now)
 		keyholder_reborn(m);
-	if (m->crl_at <= now) {
-		m->crl_at = now + 1000;
+	if (m->tick_at <= now) {
+		m->tick_at = now + m->tick;
+		feel_pulses(m, now);
 		crl_watch(m);
 	}
 }
 
 static int wait_for(const struct master *m)
 {
-	mono_ms next = mono_earlier(m->keyholder_at, mono_earlier(m->status_at, m->crl_at));
+	mono_ms next = mono_earlier(m->keyholder_at, mono_earlier(m->status_at, m->tick_at));
 	if (m->phase != PHASE_RUNNING)
 		next = MONO_NEVER;
 	for (unsigned w = 0; w < m->workers; w++)

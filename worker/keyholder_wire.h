@@ -14,8 +14,8 @@
 #include <stdint.h>
 
 enum {
-	KEYHOLDER_INPUT_MAX =
-		1024, /* a TLS 1.2 key exchange on P-521 is about 200 bytes, a TLS 1.3 input about 160 */
+	/* a TLS 1.2 key exchange on P-521 is about 200 bytes, a TLS 1.3 input about 160 */
+	KEYHOLDER_INPUT_MAX = 1024,
 	KEYHOLDER_SIGNATURE_MAX = 1024, /* RSA of 8192 bits */
 	KEYHOLDER_HEAD = 8,		/* bytes before input or signature */
 };

@@ -7,6 +7,7 @@
 #include "master/keygen.h"
 #include "master/log.h"
 #include "master/master.h"
+#include "shm/stats.h"
 #include "worker/keyholder_wire.h"
 #include "worker/orders.h"
 #include "worker/worker.h"
@@ -22,6 +23,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 struct fake *fake;
@@ -90,7 +92,9 @@ int worker_run(const struct inherited *in)
 		struct order order;
 		int fd, got;
 		struct pollfd p = { .fd = in->orders_fd, .events = POLLIN };
-		poll(&p, 1, -1);
+		if (fake->beating)
+			stats_heartbeat(stats_worker(in->stats, i), time(NULL), 0, 0);
+		poll(&p, 1, 20);
 		if ((got = order_receive(in->orders_fd, &order, &fd)) < 0)
 			return 4;
 		if (!got)
@@ -156,7 +160,7 @@ static int run_master(const char *config_path)
 	char *argv[] = { "vpnserverd", strdup(config_path), NULL };
 	struct findings findings = { 0 };
 	struct conf_report report = { .problem = findings_add, .context = &findings };
-	struct master m = { .argc = 2, .argv = argv, .start_directory = -1 };
+	struct master m = { .argc = 2, .argv = argv, .start_directory = -1, .tick = 100 };
 	m.now.config = config_read(m.argc, m.argv, &report);
 	findings_print(stderr, &findings);
 	findings_clear(&findings);

@@ -2,6 +2,7 @@
  * The keyholder as a process: what it signs, what it refuses, what it may not do, when it ends. */
 #include "master/keyholder.h"
 
+#include "common/base/sanitizer.h"
 #include "common/tls/tls.h"
 #include "worker/keyholder_wire.h"
 
@@ -17,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { ECDSA_SECP256R1_SHA256 = 0x0403, WAIT_MS = 5000 };
@@ -170,22 +172,22 @@ START_TEST(who_asks_too_often_waits_and_others_do_not)
 	size_t len = certificate_verify(input);
 	struct keyholder_answer answer;
 	int greedy = keyholder_channel(&holder, 0), modest = keyholder_channel(&holder, 1);
-	unsigned got = 0, asked = 0;
-	/* refused requests cost tokens too, and no signing time */
-	for (; asked < KEYHOLDER_SIGNS_PER_SECOND + 500; asked++) {
+	struct timespec before, after;
+	clock_gettime(CLOCK_MONOTONIC, &before);
+	/* a full purse, and what is earned while these are asked; refused ones cost tokens too, and no
+	 * signing time */
+	for (unsigned asked = 0; asked < KEYHOLDER_SIGNS_PER_SECOND * 14 / 10; asked++) {
 		ask(greedy, asked, ECDSA_SECP256R1_SHA256, "x", 1, 1);
-		if (answered(greedy, &answer, 1))
-			got++;
-		else
-			break;
+		ck_assert(answered(greedy, &answer, WAIT_MS));
 	}
-	ck_assert_uint_ge(got, KEYHOLDER_SIGNS_PER_SECOND / 2);
+	clock_gettime(CLOCK_MONOTONIC, &after);
+	long ms = (after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000;
+	ck_assert_int_ge(ms, 390);
+	for (unsigned asked = 0; asked < 50; asked++)
+		ask(greedy, asked, ECDSA_SECP256R1_SHA256, "x", 1, 1);
 	ask(modest, 1, ECDSA_SECP256R1_SHA256, input, len, len);
 	ck_assert(answered(modest, &answer, WAIT_MS));
 	ck_assert_uint_gt(answer.signature_len, 0);
-	/* and the greedy one gets its answer later */
-	if (got < asked + 1)
-		ck_assert(answered(greedy, &answer, WAIT_MS));
 }
 END_TEST
 
@@ -244,7 +246,7 @@ START_TEST(it_has_given_everything_up)
 			seen++;
 		}
 		if (sscanf(line, "Seccomp: %u", &number) == 1) {
-			ck_assert_uint_eq(number, 2);
+			ck_assert_uint_eq(number, UNDER_SANITIZER ? 0 : 2);
 			seen++;
 		}
 		if (sscanf(line, "NoNewPrivs: %u", &number) == 1) {
@@ -288,6 +290,44 @@ START_TEST(an_inline_key_is_wiped_where_the_parser_left_it)
 }
 END_TEST
 
+/* Encrypts `key` with "correct horse" by the openssl program; false where there is none. */
+static bool encrypt_key(char *out, size_t room)
+{
+	char path[] = "/tmp/vpnserverd-key-XXXXXX", command[200];
+	int fd = mkstemp(path);
+	ck_assert_int_eq(write(fd, key, strlen(key)), (ssize_t)strlen(key));
+	close(fd);
+	snprintf(command, sizeof(command),
+		"openssl pkcs8 -topk8 -v2 aes-256-cbc -passout 'pass:correct horse' -in %s 2> /dev/null",
+		path);
+	FILE *in = popen(command, "r");
+	size_t n = in ? fread(out, 1, room - 1, in) : 0;
+	out[n] = '\0';
+	int status = in ? pclose(in) : -1;
+	unlink(path);
+	return status == 0 && n > 0;
+}
+
+START_TEST(an_encrypted_key_takes_the_first_line_of_the_pass_phrase_file)
+{
+	char encrypted[4096];
+	make_keys();
+	if (!encrypt_key(encrypted, sizeof(encrypted)))
+		return;
+	struct keyholder_birth birth = birth_of(encrypted);
+	birth.source.passphrase_fd = file_of("correct horse\nbattery staple\n");
+	ck_assert_msg(keyholder_start(&birth, &holder, error) == 0, "%s", error);
+	keyholder_let_go(&holder);
+	/* the descriptors serve a successor as well */
+	ck_assert_msg(keyholder_start(&birth, &holder, error) == 0, "%s", error);
+	keyholder_let_go(&holder);
+	birth.source.passphrase_fd = file_of("wrong horse\n");
+	ck_assert_int_lt(keyholder_start(&birth, &holder, error), 0);
+	birth.source.passphrase_fd = -1;
+	ck_assert_int_lt(keyholder_start(&birth, &holder, error), 0);
+}
+END_TEST
+
 START_TEST(a_missing_key_file_is_named)
 {
 	struct config config = { .key = { .path = "/nonexistent/server.key" } };
@@ -323,6 +363,7 @@ int main(void)
 	tcase_add_test(t, it_has_given_everything_up);
 	tcase_add_test(t, nobody_listens_any_more_is_noticed);
 	tcase_add_test(t, an_inline_key_is_wiped_where_the_parser_left_it);
+	tcase_add_test(t, an_encrypted_key_takes_the_first_line_of_the_pass_phrase_file);
 	tcase_add_test(t, a_missing_key_file_is_named);
 	tcase_add_test(t, a_missing_pass_phrase_file_is_named);
 	suite_add_tcase(suite, t);

@@ -146,7 +146,7 @@ static void open_tunnel(void)
 		.bits6 = 64 };
 	inet_pton(AF_INET6, "fd77::1", &config.local6);
 	ck_assert_int_eq(tunnel_open(&config, WORKERS, &tunnel), 0);
-	ck_assert_int_eq(netlink_set_up(&config, tunnel.index), 0);
+	ck_assert_int_eq(netlink_set_up(&config, tunnel.index, NULL), 0);
 	ck_assert_int_eq(steering_attach_tunnel(&steering, tunnel.queues[0]), 0);
 	while (who_got_it(tunnel.queues, 100) >= 0)
 		; /* what the kernel says to a new interface */

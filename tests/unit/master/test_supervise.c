@@ -66,7 +66,7 @@ START_TEST(an_end_in_good_order_leaves_nothing_behind)
 	kill(hub.master, SIGTERM);
 	ck_assert_int_eq(hub_ends(&hub), 0);
 	ck_assert_int_lt(now_ms() - before, 1000);
-	ck_assert_int_eq(fake->stop_value, 1); /* told even without explicit-exit-notify */
+	ck_assert_int_eq(fake->stop_value, 1); /* also without explicit-exit-notify */
 	ck_assert_int_lt(access(hub_path(&hub, "pid"), F_OK), 0);
 	ck_assert_int_lt(access(hub_path(&hub, "run/test.lock"), F_OK), 0);
 	ck_assert_int_lt(access(hub_path(&hub, "run/test.stats"), F_OK), 0);
@@ -217,6 +217,47 @@ START_TEST(a_keyholder_that_dies_is_replaced_and_workers_reach_the_new_one)
 }
 END_TEST
 
+START_TEST(a_worker_whose_heart_stops_is_replaced)
+{
+	hub_prepare(&hub);
+	fake->beating = 1;
+	hub_start(&hub);
+	ck_assert(hub_logs(&hub, "Initialization Sequence Completed"));
+	usleep(300000);
+	int stopped = fake->pids[0];
+	kill(stopped, SIGSTOP); /* it cannot even say last words */
+	ck_assert(WAIT_FOR(fake->births[0] == 2));
+	ck_assert_int_eq(fake->births[1], 1);
+	char expected[64];
+	snprintf(expected, sizeof(expected), "worker 0 (pid %d) hangs: ended", stopped);
+	ck_assert(hub_logs(&hub, expected));
+	hub_clean(&hub);
+}
+END_TEST
+
+START_TEST(the_master_keeps_few_rights)
+{
+	started();
+	ck_assert(WAIT_FOR(access(hub_path(&hub, "pid"), F_OK) == 0)); /* written after they were given up */
+	char path[64], line[256];
+	snprintf(path, sizeof(path), "/proc/%d/status", hub.master);
+	FILE *in = fopen(path, "r");
+	ck_assert_ptr_nonnull(in);
+	while (fgets(line, sizeof(line), in)) {
+		unsigned long long caps;
+		if (sscanf(line, "CapEff: %llx", &caps) == 1 || sscanf(line, "CapBnd: %llx", &caps) == 1) {
+			const int gone[] = { 1 /* DAC_OVERRIDE */, 2 /* DAC_READ_SEARCH */,
+				16 /* SYS_MODULE */, 19 /* SYS_PTRACE */, 21 /* SYS_ADMIN */,
+				13 /* NET_RAW */ };
+			for (size_t i = 0; i < sizeof(gone) / sizeof(gone[0]) && geteuid() == 0; i++)
+				ck_assert_msg(!(caps >> gone[i] & 1), "capability %d in %s", gone[i], line);
+		}
+	}
+	fclose(in);
+	hub_clean(&hub);
+}
+END_TEST
+
 START_TEST(a_wrong_key_stops_the_start)
 {
 	hub_prepare(&hub);
@@ -246,6 +287,8 @@ int main(void)
 	tcase_add_test(t, sigusr1_ends_all_sessions_and_sigusr2_tells_the_status);
 	tcase_add_test(t, the_first_process_of_a_daemon_waits_until_the_hub_is_up);
 	tcase_add_test(t, a_keyholder_that_dies_is_replaced_and_workers_reach_the_new_one);
+	tcase_add_test(t, a_worker_whose_heart_stops_is_replaced);
+	tcase_add_test(t, the_master_keeps_few_rights);
 	tcase_add_test(t, a_wrong_key_stops_the_start);
 	suite_add_tcase(suite, t);
 	SRunner *runner = srunner_create(suite);
