@@ -117,7 +117,8 @@ void admit(struct worker *w, struct session *s)
 		return;
 	}
 	unsigned count = c->push_count < CONFIG_PUSH_MAX ? c->push_count : CONFIG_PUSH_MAX;
-	memcpy(options, c->push, count * sizeof(*options));
+	if (count)
+		memcpy(options, c->push, count * sizeof(*options));
 	unsigned mine = own_options(w, s, own);
 	for (unsigned i = 0; i < mine; i++)
 		options[count++] = own[i];
