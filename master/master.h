@@ -8,6 +8,7 @@
 #include "conf/config.h"
 #include "master/keyholder.h"
 #include "master/listen.h"
+#include "master/notify.h"
 #include "master/steering.h"
 #include "master/tunnel.h"
 #include "shm/segment.h"
@@ -101,6 +102,8 @@ struct master {
 	mono_ms keyholder_born_at;  /* the last replacement */
 	mono_ms keyholder_at;	    /* when to try again; MONO_NEVER */
 	mono_ms status_at, tick_at; /* MONO_NEVER: not wanted */
+	struct notify notify;	    /* who started us wants to hear of our life */
+	mono_ms alive_at;	    /* the next sign of life; MONO_NEVER */
 	mono_ms status_earliest;    /* not more often than this when clients come and go */
 	struct stat crl_seen;
 };
