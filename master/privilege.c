@@ -76,16 +76,16 @@ void privilege_prepare(size_t fds, size_t locked, const struct config *config)
 	setrlimit(RLIMIT_CORE, &none);
 	prctl(PR_SET_DUMPABLE, 0);
 	raise_limit(RLIMIT_NOFILE, fds, "RLIMIT_NOFILE", "connections will be refused at some point");
-	raise_limit(RLIMIT_MEMLOCK, locked, "RLIMIT_MEMLOCK", "keys may be swapped out");
+	/* with `mlock` whole processes are locked, and grow after they gave up the right to */
+	raise_limit(RLIMIT_MEMLOCK, config->mlock ? RLIM_INFINITY : locked, "RLIMIT_MEMLOCK",
+		"keys may be swapped out");
 	if (config->nice && setpriority(PRIO_PROCESS, 0, config->nice) < 0)
 		log_line(LOG_LEVEL_NOTICE, "WARNING: nice %d was refused: %s", config->nice, strerror(errno));
 }
 
 /* What births, reload and the end need. KILL, SETUID, SETGID and SETPCAP: children are born, give everything
- * up, and are ended. IPC_LOCK: their key memory. NET_ADMIN: the device at the end. NET_BIND_SERVICE, BPF,
- * CHOWN, SYS_NICE: what a later birth may set up anew. */
-static const int kept[] = { CAP_KILL, CAP_SETUID, CAP_SETGID, CAP_SETPCAP, CAP_IPC_LOCK, CAP_NET_ADMIN,
-	CAP_NET_BIND_SERVICE, CAP_BPF, CAP_CHOWN, CAP_SYS_NICE };
+ * up, and are ended. IPC_LOCK: their key memory. NET_ADMIN: the device at the end. */
+static const int kept[] = { CAP_KILL, CAP_SETUID, CAP_SETGID, CAP_SETPCAP, CAP_IPC_LOCK, CAP_NET_ADMIN };
 
 static bool is_kept(int cap)
 {

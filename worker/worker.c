@@ -19,7 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -364,6 +364,11 @@ static bool be_born(struct worker *w)
 
 	pin(w);
 	error = make_links(w);
+	if (!error && w->config->mlock && mlockall(MCL_CURRENT | MCL_FUTURE) < 0) {
+		worker_log(w, 0, "worker %u cannot lock its memory: %s (raise RLIMIT_MEMLOCK)", w->born->index,
+			strerror(errno));
+		return false;
+	}
 	if (!error)
 		error = sandbox_enter_identity(w->born->uid, w->born->gid);
 	if (!error)
