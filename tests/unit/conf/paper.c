@@ -73,6 +73,8 @@ static int paper_directory(const struct outside *outside, const char *path, char
 		strcpy(absolute, "/etc/vpn");
 	else if (strcmp(path, "/etc/vpn/deep") == 0)
 		strcpy(absolute, "/etc/vpn/deep");
+	else if (strcmp(path, "/tmp") == 0)
+		strcpy(absolute, "/tmp");
 	else
 		return -ENOENT;
 	return 0;

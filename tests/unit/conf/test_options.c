@@ -103,6 +103,18 @@ static const char *const done[] = {
 	"allow-compression",
 	"script-security",
 	"tmp-dir",
+	"ifconfig-push-constraint",
+	"client-config-dir",
+	"ccd-exclusive",
+	"up",
+	"down",
+	"down-pre",
+	"up-restart",
+	"route-up",
+	"route-pre-down",
+	"client-connect",
+	"client-disconnect",
+	"hub.script-sudo",
 	"verb",
 	"mute",
 	"log",
@@ -141,9 +153,6 @@ static const char *const later[] = {
 	"vlan-accept",
 	"vlan-pvid",
 	"ifconfig-pool-persist",
-	"ifconfig-push-constraint",
-	"client-config-dir",
-	"ccd-exclusive",
 	"stale-routes-check",
 	"capath",
 	"pkcs12",
@@ -164,14 +173,6 @@ static const char *const later[] = {
 	"auth-gen-token-secret",
 	"client-crresponse",
 	"plugin",
-	"up",
-	"down",
-	"down-pre",
-	"up-restart",
-	"route-up",
-	"route-pre-down",
-	"client-connect",
-	"client-disconnect",
 	"learn-address",
 	"management",
 	"management-client",
@@ -400,7 +401,7 @@ START_TEST(all_names_are_there_with_their_verdict)
 	ck_assert_uint_eq(count_verdict(REFUSE), 71 + 17);
 	ck_assert_uint_eq(COUNT(done) + COUNT(later) + COUNT(client) + COUNT(harmless) + COUNT(refuse) +
 				  COUNT(commands),
-		333);
+		334);
 }
 END_TEST
 
