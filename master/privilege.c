@@ -139,26 +139,46 @@ int privilege_reduce_master(void)
 	return deny_the_unneeded();
 }
 
+/* Becomes another account with no other group and no way back by itself. */
+static int change_ids(uid_t uid, gid_t gid)
+{
+	if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
+		return -errno;
+	uid_t r, e, s;
+	gid_t gr, ge, gs;
+	if (getresuid(&r, &e, &s) < 0 || r != uid || e != uid || s != uid || getresgid(&gr, &ge, &gs) < 0 ||
+		gr != gid || ge != gid || gs != gid)
+		return -EPERM;
+	return uid != 0 && setuid(0) == 0 ? -EPERM : 0; /* there is a way back */
+}
+
+/* Not dumpable, and gone with the parent: after the uid change, which would undo it. */
+static int tie_to_parent(pid_t parent)
+{
+	if (prctl(PR_SET_DUMPABLE, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return -errno;
+	return getppid() == parent ? 0 : -ESRCH; /* it died before we could ask to be told */
+}
+
 int privilege_drop_all(uid_t uid, gid_t gid, pid_t parent)
 {
 	if (geteuid() == 0) {
 		for (int cap = 0; cap <= CAP_LAST_CAP; cap++)
 			if (prctl(PR_CAPBSET_READ, cap) == 1 && prctl(PR_CAPBSET_DROP, cap) < 0)
 				return -errno;
-		if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
-			return -errno;
-		uid_t r, e, s;
-		gid_t gr, ge, gs;
-		if (getresuid(&r, &e, &s) < 0 || r != uid || e != uid || s != uid || getresgid(&gr, &ge, &gs) < 0 ||
-			gr != gid || ge != gid || gs != gid)
-			return -EPERM;
-		if (uid != 0 && setuid(0) == 0)
-			return -EPERM; /* there is a way back */
+		int error = change_ids(uid, gid);
+		if (error)
+			return error;
 	}
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0 ||
-		prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) /* after the uid change, which would undo it */
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
-	return getppid() == parent ? 0 : -ESRCH; /* it died before we could ask to be told */
+	return tie_to_parent(parent);
+}
+
+int privilege_drop_ids(uid_t uid, gid_t gid, pid_t parent)
+{
+	int error = geteuid() == 0 ? change_ids(uid, gid) : 0;
+	return error ? error : tie_to_parent(parent);
 }
 
 void privilege_child_begin(const int *keep, size_t count, bool silent)

@@ -28,5 +28,8 @@ void privilege_child_begin(const int *keep, size_t count, bool silent);
 /* For a child that needs no right at all: becomes uid and gid with no other group and no way back, empties the bounding
  * set, no new privileges, not dumpable, and ends with its parent. 0 or a negative errno. */
 int privilege_drop_all(uid_t uid, gid_t gid, pid_t parent);
+/* The same for one whose scripts are meant to gain rights through setuid programs (hub.script-sudo): no capability of its
+ * own either, but the bounding set stays and new privileges are possible. */
+int privilege_drop_ids(uid_t uid, gid_t gid, pid_t parent);
 
 #endif
