@@ -94,7 +94,7 @@ void conf_read_file(struct parse *p, const char *path, const struct line *by)
 			 : -ENOMEM;
 	if (error) {
 		p->incomplete = true;
-		line_error(p, by, NULL, "cannot read %.200s: %s", from, strerror(-error));
+		line_error(p, by, NULL, "cannot read %.200s: %s", from ? from : path, strerror(-error));
 		return;
 	}
 	p->stdin_used |= standard_input;

@@ -6,8 +6,6 @@
 #include "common/base/secret.h"
 #include "common/wrap/wrap.h"
 
-#include <errno.h>
-
 static struct place place_of(const struct parse *p, const char *directive)
 {
 	const struct place *place = option_place(p, directive);
@@ -35,9 +33,10 @@ static bool load(struct parse *p, const char *directive, struct file_text *file,
 	if (!*file->path)
 		return false; /* reported by its reader */
 	file->path = value_path(p, file->path);
-	int error = file->path ? p->outside->read(p->outside, p->arena, file->path, MAX_FILE_BYTES, &bytes,
-					 &file->len, &mode)
-			       : -ENOMEM;
+	if (!file->path)
+		return false; /* no memory, which is reported at the end */
+	int error =
+		p->outside->read(p->outside, p->arena, file->path, MAX_FILE_BYTES, &bytes, &file->len, &mode);
 	if (error) {
 		conf_error(
 			p, &place, directive, NULL, "cannot read %.200s: %s", file->path, strerror(-error));
@@ -66,7 +65,9 @@ static void look_at(struct parse *p, const char *directive, const char **path, b
 	if (!*path || !**path || strcmp(*path, "[inline]") == 0)
 		return;
 	*path = value_path(p, *path);
-	int error = *path ? p->outside->look(p->outside, *path, &mode) : -ENOMEM;
+	if (!*path)
+		return;
+	int error = p->outside->look(p->outside, *path, &mode);
 	if (error)
 		conf_error(p, &place, directive, NULL, "cannot read %.200s: %s", *path, strerror(-error));
 	else if (secret)

@@ -51,15 +51,20 @@ const char *option_nearest(const char *name)
 {
 	const char *nearest = NULL;
 	size_t len = strlen(name);
-	unsigned limit = len < 4 ? 1 : len < 8 ? 2 : len < 11 ? 3 : 4;
+	unsigned best = len < 4 ? 2 : len < 8 ? 3 : len < 11 ? 4 : 5; /* what is found differs by less */
 
 	if (len > 40)
 		return NULL;
 	for (unsigned i = 0; i < option_row_count; i++) {
-		const struct option_row *row = &option_rows[i];
-		unsigned distance = row->name ? edit_distance(name, row->name) : limit + 1;
-		if (distance <= limit && (!nearest || distance < edit_distance(name, nearest)))
-			nearest = row->name;
+		const char *candidate = option_rows[i].name;
+		size_t other = candidate ? strlen(candidate) : 0;
+		if (!candidate || other + best <= len || len + best <= other)
+			continue; /* a heading, or the lengths alone differ by too much */
+		unsigned distance = edit_distance(name, candidate);
+		if (distance < best) {
+			best = distance;
+			nearest = candidate;
+		}
 	}
 	return nearest;
 }

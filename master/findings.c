@@ -6,8 +6,8 @@
 
 #include <stdlib.h>
 
-void findings_add(void *findings, enum conf_severity severity, const char *file, int line, const char *directive,
-	const char *what, const char *hint)
+void findings_add(void *findings, enum conf_severity severity, const char *file, int line,
+	const char *directive, const char *what, const char *hint)
 {
 	struct findings *p = findings;
 	if (severity == CONF_ERROR)
@@ -48,8 +48,8 @@ void findings_log(const struct findings *findings)
 void findings_print(FILE *out, const struct findings *findings)
 {
 	for (unsigned i = 0; i < findings->count; i++)
-		fprintf(out, "%s%s\n", findings->list[i].severity == CONF_ERROR ? "" : "warning: ",
-			findings->list[i].line);
+		fprintf(out, "%s%s\n",
+			findings->list[i].severity == CONF_ERROR ? "" : "warning: ", findings->list[i].line);
 }
 
 void findings_clear(struct findings *findings)

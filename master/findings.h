@@ -16,8 +16,8 @@ struct findings {
 };
 
 /* For config_read(): `report.context` is the struct findings. */
-void findings_add(void *findings, enum conf_severity severity, const char *file, int line, const char *directive,
-	const char *what, const char *hint);
+void findings_add(void *findings, enum conf_severity severity, const char *file, int line,
+	const char *directive, const char *what, const char *hint);
 /* To the log: errors at level 0, warnings with that word in front. */
 void findings_log(const struct findings *findings);
 void findings_print(FILE *out, const struct findings *findings);

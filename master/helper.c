@@ -90,7 +90,7 @@ int helper_start(const struct helper_birth *birth, struct helper *out, char erro
 	if (out->pid == 0) {
 		int keep[] = { ends[1] };
 		prctl(PR_SET_NAME, "vpn-helper");
-		privilege_child_begin(keep, 1);
+		privilege_child_begin(keep, 1, birth->silent);
 		be_born(birth, parent, ends[1]);
 	}
 	if (out->pid < 0)

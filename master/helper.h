@@ -27,6 +27,7 @@ struct helper_birth {
 	uid_t uid;
 	gid_t gid;
 	bool sudo;                     /* programs that it executes may gain rights */
+	bool silent;                   /* no standard error either */
 	void (*forget)(void *context); /* called in the child: lets go of what the fork copied; may be NULL */
 	void *context;
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * --genkey with the output of OpenVPN's, and --genpki. Formats are wrap/'s and tls/'s; here are files, names and the
- * clock. */
+ * --genkey with the output of OpenVPN's, and --genpki. Formats are wrap/'s and tls/'s; here are files, names
+ * and the clock. */
 #include "master/keygen.h"
 
 #include "common/base/secret.h"
@@ -37,7 +37,8 @@ static bool deliver(const char *file, const char *text, size_t len, mode_t mode,
 {
 	int fd = STDOUT_FILENO;
 	if (file)
-		fd = open(file, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | (exclusive ? O_EXCL : O_TRUNC), mode);
+		fd = open(file, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | (exclusive ? O_EXCL : O_TRUNC),
+			mode);
 	bool good = fd >= 0 && write_whole(fd, text, len);
 	if (!good)
 		fprintf(stderr, "%s: %s\n", file ? file : "standard output", strerror(errno));
@@ -121,7 +122,8 @@ static size_t make_client_key(const char *server_key_file, const char *metadata,
 	uint8_t wrapped[CLIENT_KEY_WRAPPED_MAX];
 	size_t len = 0, wrapped_len;
 	if (!server_key_file) {
-		fprintf(stderr, "--genkey tls-crypt-v2-client requires a server key to be set via --tls-crypt-v2\n");
+		fprintf(stderr,
+			"--genkey tls-crypt-v2-client requires a server key to be set via --tls-crypt-v2\n");
 		return 0;
 	}
 	if (read_server_key(server_key_file, &server) && set_metadata(&client, metadata)) {
@@ -179,8 +181,10 @@ int keygen(const char *type, const char *file, const char *metadata, const char 
 	} else if (strcmp(type, "auth-token") == 0) {
 		len = make_token_key(text, sizeof(text));
 	} else {
-		fprintf(stderr, "unknown --genkey type: %s (known: secret, tls-auth, tls-crypt, tls-crypt-v2-server, "
-				"tls-crypt-v2-client, auth-token)\n", type);
+		fprintf(stderr,
+			"unknown --genkey type: %s (known: secret, tls-auth, tls-crypt, tls-crypt-v2-server, "
+			"tls-crypt-v2-client, auth-token)\n",
+			type);
 	}
 	bool good = len && deliver(file, text, len, 0600, false);
 	secret_wipe(text, sizeof(text));
@@ -233,8 +237,11 @@ int pkigen(const char *directory)
 	struct pair ca = { 0 }, server = { 0 }, client = { 0 };
 	struct pki_request request = { .common_name = "vpnserverd CA", .days = CA_DAYS, .is_ca = true };
 	bool good = make_pair(directory, "ca", request, &ca);
-	request = (struct pki_request){ .common_name = "server", .days = CERT_DAYS, .is_server = true,
-		.issuer_cert_pem = ca.cert, .issuer_key_pem = ca.key };
+	request = (struct pki_request){ .common_name = "server",
+		.days = CERT_DAYS,
+		.is_server = true,
+		.issuer_cert_pem = ca.cert,
+		.issuer_key_pem = ca.key };
 	good = good && make_pair(directory, "server", request, &server);
 	request.common_name = "client";
 	request.is_server = false;

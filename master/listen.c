@@ -14,7 +14,8 @@
 static void set_option(int fd, int level, int option, int value, const char *name, const char *spelled)
 {
 	if (setsockopt(fd, level, option, &value, sizeof(value)) < 0)
-		log_line(LOG_LEVEL_NOTICE, "WARNING: %s: cannot set %s to %d: %s", spelled, name, value, strerror(errno));
+		log_line(LOG_LEVEL_NOTICE, "WARNING: %s: cannot set %s to %d: %s", spelled, name, value,
+			strerror(errno));
 }
 
 /* Past the system's limit where we may, else as far as it goes. */
@@ -26,8 +27,10 @@ static void set_buffer(int fd, int force_option, int option, int bytes, const ch
 
 static void set_buffers(int fd, const struct config *config, const struct listener *l)
 {
-	int automatic = l->proto == PROTO_UDP ? LISTEN_BUFFER_DEFAULT : 0; /* TCP tunes itself, if one lets it */
-	int rcvbuf = config->rcvbuf ? config->rcvbuf : automatic, sndbuf = config->sndbuf ? config->sndbuf : automatic;
+	int automatic =
+		l->proto == PROTO_UDP ? LISTEN_BUFFER_DEFAULT : 0; /* TCP tunes itself, if one lets it */
+	int rcvbuf = config->rcvbuf ? config->rcvbuf : automatic,
+	    sndbuf = config->sndbuf ? config->sndbuf : automatic;
 	if (rcvbuf)
 		set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, rcvbuf, "rcvbuf", l->spelled);
 	if (sndbuf)
@@ -41,7 +44,8 @@ static void set_udp(int fd, const struct config *config, const struct listener *
 		/* errors of single peers must not come back as errors of the socket that all share */
 		set_option(fd, IPPROTO_IPV6, IPV6_RECVERR, 0, "IPV6_RECVERR", l->spelled);
 		if (config->mtu_discover >= 0)
-			set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, config->mtu_discover, "mtu-disc", l->spelled);
+			set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, config->mtu_discover, "mtu-disc",
+				l->spelled);
 		if (l->v6only)
 			return;
 	}
@@ -86,8 +90,8 @@ static uint16_t *port_of(struct sockaddr_storage *address)
 					      : &((struct sockaddr_in *)address)->sin_port;
 }
 
-/* One group: the sockets of all workers for one listener. The index of a socket in its group is the order of bind(),
- * and that order is what the steering program's answer means: worker 0 first. */
+/* One group: the sockets of all workers for one listener. The index of a socket in its group is the order of
+ * bind(), and that order is what the steering program's answer means: worker 0 first. */
 static int open_group(const struct config *config, unsigned l, struct listeners *out)
 {
 	struct listener listener = config->listeners[l];

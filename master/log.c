@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Log lines to standard output, a file or syslog: "2026-11-22 15:43:40 text", or machine-readable. The only state is the
- * one log of this process. Workers have none: their lines come as answers. */
+ * Log lines to standard output, a file or syslog: "2026-11-22 15:43:40 text", or machine-readable. The only
+ * state is the one log of this process. Workers have none: their lines come as answers. */
 #include "master/log.h"
 
 #include "common/base/text.h"
@@ -28,7 +28,8 @@ int log_open(const struct log_settings *settings)
 	int fd = 0;
 	if (settings->file) {
 		int truncate = settings->append || the_log.opened_before ? 0 : O_TRUNC;
-		fd = open(settings->file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | truncate, 0640);
+		fd = open(settings->file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | truncate,
+			0640);
 		if (fd < 0)
 			return -errno;
 	}
@@ -56,14 +57,15 @@ static bool is_warning(const char *text)
 	return strncmp(text, "WARNING", 7) == 0;
 }
 
-size_t log_format(char *out, size_t room, const struct log_settings *settings, struct timespec when, int level,
-	const char *text)
+size_t log_format(char *out, size_t room, const struct log_settings *settings, struct timespec when,
+	int level, const char *text)
 {
 	int n;
 	if (settings->machine_readable) {
 		/* stock's message flags: 0x20 an error, 0x40 a warning, else the level alone */
 		unsigned flags = level <= 0 ? 0x20 : is_warning(text) ? 0x40 : (unsigned)level & 0x0f;
-		n = snprintf(out, room, "%lld.%06ld %x %s\n", (long long)when.tv_sec, when.tv_nsec / 1000, flags, text);
+		n = snprintf(out, room, "%lld.%06ld %x %s\n", (long long)when.tv_sec, when.tv_nsec / 1000,
+			flags, text);
 	} else if (settings->suppress_timestamps) {
 		n = snprintf(out, room, "%s\n", text);
 	} else {
@@ -108,8 +110,11 @@ static void emit(int level, const char *text)
 {
 	const struct log_settings *s = &the_log.settings;
 	if (s->use_syslog)
-		syslog(level <= 0 ? LOG_ERR : is_warning(text) ? LOG_WARNING : level <= 1 ? LOG_NOTICE : LOG_INFO, "%s",
-			text);
+		syslog(level <= 0	   ? LOG_ERR
+			: is_warning(text) ? LOG_WARNING
+			: level <= 1	   ? LOG_NOTICE
+					   : LOG_INFO,
+			"%s", text);
 	char line[LOG_TEXT_MAX + 64];
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
@@ -120,7 +125,8 @@ static void emit(int level, const char *text)
 		write_all(STDERR_FILENO, line, len);
 }
 
-/* True when this line would be one too many of its kind; says how many were left out once another kind comes. */
+/* True when this line would be one too many of its kind; says how many were left out once another kind comes.
+ */
 static bool muted(const char *text)
 {
 	if (the_log.settings.mute <= 0)
@@ -133,8 +139,8 @@ static bool muted(const char *text)
 	the_log.in_a_row = 1;
 	if (left_out > 0) {
 		char note[80];
-		snprintf(note, sizeof(note), "%d variation(s) on previous %d message(s) suppressed by --mute", left_out,
-			the_log.settings.mute);
+		snprintf(note, sizeof(note), "%d variation(s) on previous %d message(s) suppressed by --mute",
+			left_out, the_log.settings.mute);
 		emit(LOG_LEVEL_INFO, note);
 	}
 	return false;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Log lines, in OpenVPN's form. Levels are those of `verb`: 0 errors, 1 what every administrator should see, 3 the
- * usual detail, 4 and more for finding faults. */
+ * Log lines, in OpenVPN's form. Levels are those of `verb`: 0 errors, 1 what every administrator should see,
+ * 3 the usual detail, 4 and more for finding faults. */
 #ifndef MASTER_LOG_H
 #define MASTER_LOG_H
 
@@ -20,8 +20,9 @@ struct log_settings {
 	int mute; /* at most so many lines of one kind in a row; 0: all */
 };
 
-/* Begins to write as the settings say; before the first call lines go to standard output with time stamps. Called again
- * (reload) it opens the file anew, never truncating it a second time. 0 or a negative errno (the old way stays). */
+/* Begins to write as the settings say; before the first call lines go to standard output with time stamps.
+ * Called again (reload) it opens the file anew, never truncating it a second time. 0 or a negative errno (the
+ * old way stays). */
 int log_open(const struct log_settings *settings);
 /* Writes one line. */
 void log_line(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -29,8 +30,8 @@ void log_line(int level, const char *format, ...) __attribute__((format(printf, 
 void log_foreign(int level, const char *text, size_t len);
 
 /* One line as it goes to a file, with its line feed: into `out`, returns its length (cut when too long). */
-size_t log_format(char *out, size_t room, const struct log_settings *settings, struct timespec when, int level,
-	const char *text);
+size_t log_format(char *out, size_t room, const struct log_settings *settings, struct timespec when,
+	int level, const char *text);
 /* Two texts of one kind differ in numbers only: a hash of the rest, for `mute`. */
 unsigned log_kind(const char *text);
 

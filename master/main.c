@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * vpnserverd: which command was given. Everything that is no command of its own is OpenVPN's command line and starts the
- * hub. */
+ * vpnserverd: which command was given. Everything that is no command of its own is OpenVPN's command line and
+ * starts the hub. */
 #include "master/findings.h"
 #include "master/keygen.h"
 #include "master/log.h"
@@ -19,7 +19,8 @@ static const char usage[] =
 	"  vpnserverd FILE                        runs with that configuration\n"
 	"  vpnserverd --config FILE --port 443 ...  the same, OpenVPN's way: options as in a file\n"
 	"  vpnserverd --test-config FILE          tells everything that is wrong with it, starts nothing\n"
-	"  vpnserverd --genkey TYPE [FILE]        makes a key: secret, tls-auth, tls-crypt, tls-crypt-v2-server,\n"
+	"  vpnserverd --genkey TYPE [FILE]        makes a key: secret, tls-auth, tls-crypt, "
+	"tls-crypt-v2-server,\n"
 	"                                         auth-token, or, with --tls-crypt-v2 SERVERKEY,\n"
 	"                                         tls-crypt-v2-client [FILE] [METADATA]\n"
 	"  vpnserverd --genpki DIR                makes a CA, a server's and a client's certificate\n"
@@ -68,7 +69,8 @@ static int run_help(int argc, char *const *argv, int at)
 	return 0;
 }
 
-/* Does the key belong to the certificate? What cannot be known without asking for a pass phrase is a warning. */
+/* Does the key belong to the certificate? What cannot be known without asking for a pass phrase is a warning.
+ */
 static void check_key(struct config *config, struct findings *findings)
 {
 	char error[KEYHOLDER_ERROR_MAX];
@@ -136,7 +138,8 @@ static int run_hub(int argc, char **argv)
 		findings_print(stderr, &findings);
 		if (!same_stream(STDOUT_FILENO, STDERR_FILENO))
 			findings_log(&findings);
-		log_line(LOG_LEVEL_ERROR, "Exiting due to fatal error: %u errors in the configuration", findings.errors);
+		log_line(LOG_LEVEL_ERROR, "Exiting due to fatal error: %u errors in the configuration",
+			findings.errors);
 		findings_clear(&findings);
 		return 1;
 	}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What the files of this room share: the master's whole state. One process, one thread, one loop (supervise.c). */
+ * What the files of this room share: the master's whole state. One process, one thread, one loop
+ * (supervise.c). */
 #ifndef MASTER_MASTER_H
 #define MASTER_MASTER_H
 
@@ -18,12 +19,14 @@
 #include <sys/types.h>
 
 enum {
-	RESPAWN_STEP_MS = 100,     /* the first pause after a second quick death; doubled by each further one */
+	RESPAWN_STEP_MS = 100, /* the first pause after a second quick death; doubled by each further one */
 	RESPAWN_MAX_MS = 5000,
-	QUICK_DEATH_MS = 5000,     /* a life shorter than that counts as quick */
+	QUICK_DEATH_MS = 5000,	   /* a life shorter than that counts as quick */
 	READY_DEADLINE_MS = 15000, /* a worker that is not ready by then is ended */
 	LEAVE_DEADLINE_MS = 2000,
 	STOP_DEADLINE_MS = 2000,
+	TICK_MS = 1000,
+	SILENT_TICKS_MAX = 10, /* a worker whose heart does not beat for so many is ended */
 	DEATH_NOTE_MAX = 640,
 };
 
@@ -42,9 +45,12 @@ struct seat {
 	unsigned generation; /* it was born with that generation of the configuration */
 	bool ready, leaving, had_one;
 	unsigned quick_deaths;
+	uint64_t heartbeats; /* as seen at the last tick */
+	unsigned silent_ticks;
+	bool beats; /* its heart was seen to beat since its birth */
 	mono_ms born_at;
-	mono_ms respawn_at; /* MONO_NEVER: not to be reborn now */
-	mono_ms kill_at;    /* when patience ends */
+	mono_ms respawn_at;	    /* MONO_NEVER: not to be reborn now */
+	mono_ms kill_at;	    /* when patience ends */
 	char death[DEATH_NOTE_MAX]; /* how the last one died; told with its successor's name */
 };
 
@@ -62,20 +68,21 @@ struct findings;
 struct master {
 	int argc;
 	char **argv;
-	int start_directory; /* where relative names of the command line count from */
+	int start_directory;		 /* where relative names of the command line count from */
 	const struct findings *warnings; /* of the first reading, for the log; NULL once told */
-	struct config *reading; /* of a reload that is not accepted yet */
+	struct config *reading;		 /* of a reload that is not accepted yet */
 	enum phase phase;
 	int exit_status;
 
-	struct generation now, before; /* before: kept until every worker runs with `now`; config NULL: none */
+	struct generation now,
+		before;	     /* before: kept until every worker runs with `now`; config NULL: none */
 	struct config *born; /* the first: what only a restart can change stays as it says */
 	uid_t uid;
 	gid_t gid;
 
 	struct listeners listeners;
 	struct tunnel tunnel;
-	bool routes_set;
+	bool *routes_added; /* one for each route; NULL: not that far yet */
 	struct steering steering;
 	struct shm *shm;
 	struct stats *stats;
@@ -89,15 +96,16 @@ struct master {
 	bool pid_file_written;
 	char lock_path[256];
 
-	bool reload_again;          /* a SIGHUP came during a reload */
+	bool reload_again;	    /* a SIGHUP came during a reload */
 	mono_ms keyholder_born_at;  /* the last replacement */
-	mono_ms keyholder_at;       /* when to try again; MONO_NEVER */
-	mono_ms status_at, crl_at; /* MONO_NEVER: not wanted */
-	mono_ms status_earliest;   /* not more often than this when clients come and go */
+	mono_ms keyholder_at;	    /* when to try again; MONO_NEVER */
+	mono_ms status_at, tick_at; /* MONO_NEVER: not wanted */
+	mono_ms status_earliest;    /* not more often than this when clients come and go */
 	struct stat crl_seen;
 };
 
-/* start.c: everything before the loop, in order. 0, or the exit status; master_end() afterwards in either case. */
+/* start.c: everything before the loop, in order. 0, or the exit status; master_end() afterwards in either
+ * case. */
 int master_start(struct master *m);
 /* Takes everything down again in reverse, each part if it is there. */
 void master_end(struct master *m);
@@ -117,8 +125,8 @@ void supervise_roll(struct master *m);
 
 /* reload.c */
 void reload(struct master *m);
-/* Puts into `fresh` what only a restart can change, as it was `born`; the directives that wanted otherwise are listed in
- * `changed`. Pointers into born's memory: that must live on. */
+/* Puts into `fresh` what only a restart can change, as it was `born`; the directives that wanted otherwise
+ * are listed in `changed`. Pointers into born's memory: that must live on. */
 void reload_keep_born(struct config *fresh, const struct config *born, char *changed, size_t room);
 /* The new configuration does not even start: back to the one before. */
 void reload_undo(struct master *m);

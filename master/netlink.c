@@ -72,8 +72,8 @@ static int change_address4(struct mnl_socket *kernel, const struct config *confi
 {
 	bool to_peer = config->remote4 != 0;
 	struct request r;
-	struct ifaddrmsg *a = begin(&r, add ? RTM_NEWADDR : RTM_DELADDR, add ? NLM_F_CREATE | NLM_F_REPLACE : 0,
-		sizeof(*a));
+	struct ifaddrmsg *a = begin(
+		&r, add ? RTM_NEWADDR : RTM_DELADDR, add ? NLM_F_CREATE | NLM_F_REPLACE : 0, sizeof(*a));
 	a->ifa_family = AF_INET;
 	a->ifa_prefixlen = to_peer ? 32 : bits_of(config->netmask4);
 	a->ifa_index = index;
@@ -87,8 +87,8 @@ static int change_address4(struct mnl_socket *kernel, const struct config *confi
 static int change_address6(struct mnl_socket *kernel, const struct config *config, unsigned index, bool add)
 {
 	struct request r;
-	struct ifaddrmsg *a = begin(&r, add ? RTM_NEWADDR : RTM_DELADDR, add ? NLM_F_CREATE | NLM_F_REPLACE : 0,
-		sizeof(*a));
+	struct ifaddrmsg *a = begin(
+		&r, add ? RTM_NEWADDR : RTM_DELADDR, add ? NLM_F_CREATE | NLM_F_REPLACE : 0, sizeof(*a));
 	a->ifa_family = AF_INET6;
 	a->ifa_prefixlen = config->bits6;
 	a->ifa_flags = IFA_F_NODAD; /* nobody else can have it, and it must work at once */
@@ -101,8 +101,8 @@ static int change_address6(struct mnl_socket *kernel, const struct config *confi
 /* The head that all routes share; `through_tunnel`: no gateway is named. */
 static void begin_route(struct request *r, bool add, int family, uint8_t bits, bool through_tunnel)
 {
-	struct rtmsg *route = begin(r, add ? RTM_NEWROUTE : RTM_DELROUTE, add ? NLM_F_CREATE | NLM_F_EXCL : 0,
-		sizeof(*route));
+	struct rtmsg *route = begin(
+		r, add ? RTM_NEWROUTE : RTM_DELROUTE, add ? NLM_F_CREATE | NLM_F_EXCL : 0, sizeof(*route));
 	route->rtm_family = (unsigned char)family;
 	route->rtm_dst_len = bits;
 	route->rtm_table = RT_TABLE_MAIN;
@@ -134,7 +134,8 @@ static int change_route6(struct mnl_socket *kernel, const struct route6 *r6, uns
 	mnl_attr_put(r.head, RTA_DST, sizeof(r6->network), &r6->network);
 	if (r6->has_gateway)
 		mnl_attr_put(r.head, RTA_GATEWAY, sizeof(r6->gateway), &r6->gateway);
-	/* a link-local gateway says nothing without its interface, and others are behind the tunnel unless told apart */
+	/* a link-local gateway says nothing without its interface, and others are behind the tunnel unless
+	 * told apart */
 	if (!r6->has_gateway || IN6_IS_ADDR_LINKLOCAL(&r6->gateway))
 		mnl_attr_put_u32(r.head, RTA_OIF, index);
 	if (r6->metric > 0)
@@ -149,24 +150,27 @@ static void complain_route(int family, const void *network, unsigned bits, int e
 		inet_ntop(family, network, text, sizeof(text)), bits, strerror(-error));
 }
 
-static void add_routes(struct mnl_socket *kernel, const struct config *config, unsigned index)
+static void add_routes(struct mnl_socket *kernel, const struct config *config, unsigned index, bool *added)
 {
+	bool *added6 = added + config->route4_count;
 	for (unsigned i = 0; i < config->route4_count; i++) {
 		const struct route4 *r4 = &config->routes4[i];
 		uint32_t network = htonl(r4->network);
 		int error = change_route4(kernel, r4, index, true);
+		added[i] = !error;
 		if (error)
 			complain_route(AF_INET, &network, bits_of(r4->netmask), error);
 	}
 	for (unsigned i = 0; i < config->route6_count; i++) {
 		const struct route6 *r6 = &config->routes6[i];
 		int error = change_route6(kernel, r6, index, true);
+		added6[i] = !error;
 		if (error)
 			complain_route(AF_INET6, &r6->network, r6->bits, error);
 	}
 }
 
-int netlink_set_up(const struct config *config, unsigned index)
+int netlink_set_up(const struct config *config, unsigned index, bool *added)
 {
 	if (!index)
 		return 0;
@@ -186,7 +190,7 @@ int netlink_set_up(const struct config *config, unsigned index)
 		error = change_address6(kernel, config, index, true);
 	}
 	if (!error && !config->route_noexec)
-		add_routes(kernel, config, index);
+		add_routes(kernel, config, index, added);
 	if (error)
 		log_line(LOG_LEVEL_ERROR, "Cannot set %s of the tunnel device: %s", what, strerror(-error));
 	if (kernel)
@@ -194,16 +198,18 @@ int netlink_set_up(const struct config *config, unsigned index)
 	return error;
 }
 
-void netlink_undo(const struct config *config, unsigned index, bool persistent)
+void netlink_undo(const struct config *config, unsigned index, bool persistent, const bool *added)
 {
 	struct mnl_socket *kernel = index ? kernel_open() : NULL;
 	if (!kernel)
 		return;
-	if (!config->route_noexec) {
+	if (added) {
 		for (unsigned i = config->route6_count; i-- > 0;)
-			change_route6(kernel, &config->routes6[i], index, false);
+			if (added[config->route4_count + i])
+				change_route6(kernel, &config->routes6[i], index, false);
 		for (unsigned i = config->route4_count; i-- > 0;)
-			change_route4(kernel, &config->routes4[i], index, false);
+			if (added[i])
+				change_route4(kernel, &config->routes4[i], index, false);
 	}
 	if (persistent && !config->ifconfig_noexec) {
 		if (config->ifconfig6_on)

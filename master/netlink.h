@@ -5,12 +5,13 @@
 
 #include "conf/config.h"
 
-/* Sets MTU and queue length, brings the device up, gives it its addresses (unless ifconfig-noexec), adds the routes
- * (unless route-noexec). `index`: of the interface; 0 does nothing. A route that exists already or that the kernel
- * refuses is a warning, everything else an error: 0 or a negative errno after a log line. */
-int netlink_set_up(const struct config *config, unsigned index);
-/* Takes routes and addresses away again, last ones first: what a persistent device would keep, and routes that lead
- * elsewhere. Errors are not worth a line: most of it vanishes with the device. */
-void netlink_undo(const struct config *config, unsigned index, bool persistent);
+/* Sets MTU and queue length, brings the device up, gives it its addresses (unless ifconfig-noexec), adds the
+ * routes (unless route-noexec). `index`: of the interface; 0 does nothing. A route that exists already or
+ * that the kernel refuses is a warning, everything else an error: 0 or a negative errno after a log line.
+ * `added` has a place for each route, IPv4 first: which of them are ours from now on. */
+int netlink_set_up(const struct config *config, unsigned index, bool *added);
+/* Takes away again, last ones first, the routes that were added (NULL: none) and the addresses that a
+ * persistent device would keep. Errors are not worth a line: most of it vanishes with the device. */
+void netlink_undo(const struct config *config, unsigned index, bool persistent, const bool *added);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * Capabilities by libcap-ng, limits, ids. Workers have their own counterpart in worker/; this file serves the master and
- * the keyholder. */
+ * Capabilities by libcap-ng, limits, ids. Workers have their own counterpart in worker/; this file serves the
+ * master and the keyholder. */
 #include "master/privilege.h"
 
+#include "common/base/sanitizer.h"
 #include "master/log.h"
 
 #include <cap-ng.h>
@@ -19,14 +20,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
 
 int privilege_account(const struct config *config, uid_t *uid, gid_t *gid)
 {
@@ -50,7 +43,8 @@ int privilege_account(const struct config *config, uid_t *uid, gid_t *gid)
 		return -ENOENT;
 	}
 	if (*uid == 0) {
-		log_line(LOG_LEVEL_ERROR, "user %s: workers never run as root (write another user, or none for nobody)",
+		log_line(LOG_LEVEL_ERROR,
+			"user %s: workers never run as root (write another user, or none for nobody)",
 			config->user);
 		return -EPERM;
 	}
@@ -63,7 +57,8 @@ static void raise_limit(int resource, rlim_t wanted, const char *name, const cha
 	struct rlimit now;
 	if (getrlimit(resource, &now) < 0 || now.rlim_cur >= wanted)
 		return;
-	struct rlimit more = { .rlim_cur = wanted, .rlim_max = now.rlim_max > wanted ? now.rlim_max : wanted };
+	struct rlimit more = { .rlim_cur = wanted,
+		.rlim_max = now.rlim_max > wanted ? now.rlim_max : wanted };
 	if (setrlimit(resource, &more) == 0)
 		return;
 	more = (struct rlimit){ .rlim_cur = now.rlim_max, .rlim_max = now.rlim_max };
@@ -86,9 +81,9 @@ void privilege_prepare(size_t fds, size_t locked, const struct config *config)
 		log_line(LOG_LEVEL_NOTICE, "WARNING: nice %d was refused: %s", config->nice, strerror(errno));
 }
 
-/* What births, reload and the end need. KILL, SETUID, SETGID and SETPCAP: children are born, give everything up, and are
- * ended. IPC_LOCK: their key memory. NET_ADMIN: the device at the end. NET_BIND_SERVICE, BPF, CHOWN, SYS_NICE: what a
- * later birth may set up anew. */
+/* What births, reload and the end need. KILL, SETUID, SETGID and SETPCAP: children are born, give everything
+ * up, and are ended. IPC_LOCK: their key memory. NET_ADMIN: the device at the end. NET_BIND_SERVICE, BPF,
+ * CHOWN, SYS_NICE: what a later birth may set up anew. */
 static const int kept[] = { CAP_KILL, CAP_SETUID, CAP_SETGID, CAP_SETPCAP, CAP_IPC_LOCK, CAP_NET_ADMIN,
 	CAP_NET_BIND_SERVICE, CAP_BPF, CAP_CHOWN, CAP_SYS_NICE };
 
@@ -100,31 +95,33 @@ static bool is_kept(int cap)
 	return false;
 }
 
-/* What no master ever needs: other programs, other processes' memory, other kernels. Births keep this filter and add
- * their own. */
-static int deny_the_unneeded(void)
+/* What no master ever needs: other processes' memory, other kernels; and, where no script is configured,
+ * other programs. Births keep this filter and add their own. */
+static int deny_the_unneeded(bool programs)
 {
-#ifdef SANITIZED
-	return 0; /* a leak check at the end needs ptrace */
-#endif
-	static const int denied[] = { SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(ptrace),
-		SCMP_SYS(process_vm_readv), SCMP_SYS(process_vm_writev), SCMP_SYS(kexec_load),
-		SCMP_SYS(kexec_file_load), SCMP_SYS(init_module), SCMP_SYS(finit_module), SCMP_SYS(delete_module),
-		SCMP_SYS(userfaultfd), SCMP_SYS(mount), SCMP_SYS(umount2), SCMP_SYS(pivot_root), SCMP_SYS(reboot),
-		SCMP_SYS(swapon), SCMP_SYS(swapoff), SCMP_SYS(perf_event_open) };
+	if (UNDER_SANITIZER)
+		return 0; /* a leak check at the end needs ptrace */
+	static const int starting[] = { SCMP_SYS(execve), SCMP_SYS(execveat) };
+	static const int denied[] = { SCMP_SYS(ptrace), SCMP_SYS(process_vm_readv),
+		SCMP_SYS(process_vm_writev), SCMP_SYS(kexec_load), SCMP_SYS(kexec_file_load),
+		SCMP_SYS(init_module), SCMP_SYS(finit_module), SCMP_SYS(delete_module), SCMP_SYS(userfaultfd),
+		SCMP_SYS(mount), SCMP_SYS(umount2), SCMP_SYS(pivot_root), SCMP_SYS(reboot), SCMP_SYS(swapon),
+		SCMP_SYS(swapoff), SCMP_SYS(perf_event_open) };
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
 	if (!filter)
 		return -ENOMEM;
 	int error = 0;
 	for (size_t i = 0; i < sizeof(denied) / sizeof(denied[0]) && !error; i++)
 		error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), denied[i], 0);
+	for (size_t i = 0; i < sizeof(starting) / sizeof(starting[0]) && !error && !programs; i++)
+		error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), starting[i], 0);
 	if (!error)
 		error = seccomp_load(filter);
 	seccomp_release(filter);
 	return error;
 }
 
-int privilege_reduce_master(void)
+int privilege_reduce_master(bool programs, bool gain)
 {
 	if (geteuid() != 0)
 		return 0;
@@ -133,10 +130,15 @@ int privilege_reduce_master(void)
 	for (int cap = 0; cap <= CAP_LAST_CAP; cap++)
 		if (!is_kept(cap))
 			capng_update(CAPNG_DROP,
-				CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE | CAPNG_BOUNDING_SET, (unsigned)cap);
-	if (capng_apply(CAPNG_SELECT_BOTH) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+				CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE | CAPNG_BOUNDING_SET,
+				(unsigned)cap);
+	if (capng_apply(CAPNG_SELECT_BOTH) < 0)
 		return -EPERM;
-	return deny_the_unneeded();
+	if (gain)
+		return 0; /* a filter would take from a later helper's scripts what it promises them */
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -EPERM;
+	return deny_the_unneeded(programs);
 }
 
 /* Becomes another account with no other group and no way back by itself. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * SIGHUP: the configuration is read again, what can change does, workers are replaced one after another and their
- * sessions live on. If anything is wrong, everything stays as it was. Also the CRL, which is looked at every second. */
+ * SIGHUP: the configuration is read again, what can change does, workers are replaced one after another and
+ * their sessions live on. If anything is wrong, everything stays as it was. Also the CRL, which is looked at
+ * every second. */
 #include "common/base/secret.h"
 #include "common/tls/tls.h"
 #include "master/findings.h"
@@ -20,10 +21,14 @@ enum { CRL_MAX = 32 << 20 };
 
 int log_configure(const struct config *config)
 {
-	struct log_settings settings = { .file = config->log, .append = config->log_append,
+	struct log_settings settings = { .file = config->log,
+		.append = config->log_append,
 		.use_syslog = config->use_syslog || (config->daemonize && !config->log),
-		.suppress_timestamps = config->suppress_timestamps, .machine_readable = config->machine_readable,
-		.errors_to_stderr = config->errors_to_stderr, .syslog_name = config->syslog_name, .verb = config->verb,
+		.suppress_timestamps = config->suppress_timestamps,
+		.machine_readable = config->machine_readable,
+		.errors_to_stderr = config->errors_to_stderr,
+		.syslog_name = config->syslog_name,
+		.verb = config->verb,
 		.mute = config->mute };
 	int error = log_open(&settings);
 	if (error)
@@ -70,8 +75,9 @@ static bool same_routes6(const struct config *a, const struct config *b)
 		return false;
 	for (unsigned i = 0; i < a->route6_count; i++) {
 		const struct route6 *x = &a->routes6[i], *y = &b->routes6[i];
-		if (!IN6_ARE_ADDR_EQUAL(&x->network, &y->network) || !IN6_ARE_ADDR_EQUAL(&x->gateway, &y->gateway) ||
-			x->bits != y->bits || x->has_gateway != y->has_gateway || x->metric != y->metric)
+		if (!IN6_ARE_ADDR_EQUAL(&x->network, &y->network) ||
+			!IN6_ARE_ADDR_EQUAL(&x->gateway, &y->gateway) || x->bits != y->bits ||
+			x->has_gateway != y->has_gateway || x->metric != y->metric)
 			return false;
 	}
 	return true;
@@ -173,8 +179,14 @@ static bool generation_keyholder(struct master *m, struct generation *g, char er
 {
 	if (g->key.key_fd < 0)
 		return true;
-	struct keyholder_birth birth = { .source = g->key, .cert_pem = g->config->cert.bytes ? g->config->cert.bytes : "",
-		.uid = m->uid, .gid = m->gid, .must_lock = g->config->mlock, .silent = m->born->daemonize, .forget = master_forget, .context = m };
+	struct keyholder_birth birth = { .source = g->key,
+		.cert_pem = g->config->cert.bytes ? g->config->cert.bytes : "",
+		.uid = m->uid,
+		.gid = m->gid,
+		.must_lock = g->config->mlock,
+		.silent = m->born->daemonize,
+		.forget = master_forget,
+		.context = m };
 	return keyholder_start(&birth, &g->keyholder, error) == 0;
 }
 
@@ -200,10 +212,12 @@ void reload(struct master *m)
 {
 	log_line(LOG_LEVEL_NOTICE, "SIGHUP received: reading the configuration again");
 	char error[KEYHOLDER_ERROR_MAX] = "errors in the configuration", changed[512];
-	struct generation fresh = { .number = m->now.number + 1, .key = { .key_fd = -1, .passphrase_fd = -1 },
+	struct generation fresh = { .number = m->now.number + 1,
+		.key = { .key_fd = -1, .passphrase_fd = -1 },
 		.keyholder = { .pid = -1, .control = -1 } };
 	if (m->before.config) {
-		log_line(LOG_LEVEL_NOTICE, "The reload before this one is still going on: it is finished first");
+		log_line(LOG_LEVEL_NOTICE,
+			"The reload before this one is still going on: it is finished first");
 		m->reload_again = true;
 		return;
 	}
@@ -222,7 +236,8 @@ void reload(struct master *m)
 		goto failed;
 
 	if (changed[0])
-		log_line(LOG_LEVEL_NOTICE, "WARNING: a change of these takes a restart, they stay as they are: %s", changed);
+		log_line(LOG_LEVEL_NOTICE,
+			"WARNING: a change of these takes a restart, they stay as they are: %s", changed);
 	supervise_unwatch_keyholder(m);
 	m->before = m->now;
 	m->now = fresh;
@@ -243,7 +258,8 @@ failed:
 
 void reload_undo(struct master *m)
 {
-	log_line(LOG_LEVEL_ERROR, "A worker does not start with the new configuration: back to the one before");
+	log_line(LOG_LEVEL_ERROR,
+		"A worker does not start with the new configuration: back to the one before");
 	generation_end(m, &m->now);
 	m->now = m->before;
 	supervise_watch_keyholder(m);
@@ -273,10 +289,12 @@ void keyholder_reborn(struct master *m)
 {
 	char error[KEYHOLDER_ERROR_MAX];
 	mono_ms now = master_now();
-	/* one that dies at once and again must not keep us busy with births: until then no new sessions, the others go on */
+	/* one that dies at once and again must not keep us busy with births: until then no new sessions, the
+	 * others go on */
 	if (now - m->keyholder_born_at < QUICK_DEATH_MS && m->keyholder_at == MONO_NEVER) {
 		m->keyholder_at = now + RESPAWN_MAX_MS;
-		log_line(LOG_LEVEL_ERROR, "The keyholder died again: the next one starts in %d ms", RESPAWN_MAX_MS);
+		log_line(LOG_LEVEL_ERROR, "The keyholder died again: the next one starts in %d ms",
+			RESPAWN_MAX_MS);
 		return;
 	}
 	m->keyholder_at = MONO_NEVER;
@@ -313,7 +331,8 @@ static char *read_file(const char *path, size_t *len, struct stat *seen)
 	return text;
 }
 
-/* Would the workers take it? Asked here, so that a worker born later does not fail on what its elders refused. */
+/* Would the workers take it? Asked here, so that a worker born later does not fail on what its elders
+ * refused. */
 static bool crl_good(const struct config *config, const char *text, char error[TLS_REASON_MAX])
 {
 	char warning[TLS_REASON_MAX];
@@ -333,7 +352,8 @@ static void send_crl(struct master *m, const char *text, size_t len)
 		/* one each: a worker could move the position of a shared one */
 		int fd = memfd_create("crl", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 		bool sent = fd >= 0 && write(fd, text, len) == (ssize_t)len && lseek(fd, 0, SEEK_SET) == 0 &&
-			    fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0 &&
+			    fcntl(fd, F_ADD_SEALS,
+				    F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0 &&
 			    order_send(m->seats[w].orders_fd, ORDER_CRL, 0, NULL, 0, fd);
 		if (!sent)
 			log_line(LOG_LEVEL_NOTICE, "WARNING: worker %u could not be told the new CRL", w);
@@ -357,7 +377,8 @@ void crl_watch(struct master *m)
 	if (stat(config->crl.path, &seen) < 0 || same_file(&seen, &m->crl_seen))
 		return;
 	size_t len = 0;
-	char error[TLS_REASON_MAX] = "cannot be read", *text = read_file(config->crl.path, &len, &m->crl_seen);
+	char error[TLS_REASON_MAX] = "cannot be read",
+	     *text = read_file(config->crl.path, &len, &m->crl_seen);
 	bool known = text && len == config->crl.len && memcmp(text, config->crl.bytes, len) == 0;
 	if (known || !text || !crl_good(config, text, error)) {
 		if (!known)

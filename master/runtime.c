@@ -64,7 +64,8 @@ int runtime_lock(const char *dir, const char *name, char *path, size_t room)
 			error = errno == EWOULDBLOCK ? -EBUSY : -errno;
 			if (error == -EBUSY)
 				log_line(LOG_LEVEL_ERROR,
-					"A hub named %s is running already: pid %ld (another one needs its own hub.name)",
+					"A hub named %s is running already: pid %ld (another one needs its "
+					"own hub.name)",
 					name, holder_of(fd));
 			else
 				log_line(LOG_LEVEL_ERROR, "%s: %s", path, strerror(-error));

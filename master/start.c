@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The order of starting, one call per line, and the same backwards for the end. Why this order: threats.md, "Order at
- * start": nothing is written before everything parsed, sockets are opened as root, children come when all they inherit
- * exists, rights go last. */
+ * The order of starting, one call per line, and the same backwards for the end. Why this order: threats.md,
+ * "Order at start": nothing is written before everything parsed, sockets are opened as root, children come
+ * when all they inherit exists, rights go last. */
 #include "master/findings.h"
 #include "master/log.h"
 #include "master/master.h"
@@ -47,7 +47,10 @@ static int choose_workers(struct master *m)
 		do
 			cpu = (cpu + 1) % CPU_SETSIZE;
 		while (!CPU_ISSET(cpu, &cpus));
-		m->seats[w] = (struct seat){ .pid = -1, .orders_fd = -1, .cpu = cpu, .respawn_at = MONO_NEVER,
+		m->seats[w] = (struct seat){ .pid = -1,
+			.orders_fd = -1,
+			.cpu = cpu,
+			.respawn_at = MONO_NEVER,
 			.kill_at = MONO_NEVER };
 		m->wake_fds[w] = -1;
 	}
@@ -60,7 +63,8 @@ static uint32_t pool4_size(const struct config *config)
 	return count < SHM_MAX_POOL ? (uint32_t)count : SHM_MAX_POOL;
 }
 
-/* As many as the network has from the base on, but never more than anybody can use: an index serves both families. */
+/* As many as the network has from the base on, but never more than anybody can use: an index serves both
+ * families. */
 static uint32_t pool6_size(const struct config *config)
 {
 	if (!config->pool6.on)
@@ -82,9 +86,12 @@ static struct shm_sizes choose_sizes(const struct master *m)
 	const struct config *config = m->now.config;
 	uint32_t ring = RING_BUDGET / (m->workers * m->workers);
 	ring = ring > 1u << 20 ? 1u << 20 : ring < 1u << 16 ? 1u << 16 : ring;
-	return (struct shm_sizes){ .workers = m->workers, .max_clients = config->max_clients,
-		.max_routes = config->max_clients + 1024, .pool4_count = pool4_size(config),
-		.pool6_count = pool6_size(config), .ring_bytes = ring };
+	return (struct shm_sizes){ .workers = m->workers,
+		.max_clients = config->max_clients,
+		.max_routes = config->max_clients + 1024,
+		.pool4_count = pool4_size(config),
+		.pool6_count = pool6_size(config),
+		.ring_bytes = ring };
 }
 
 static void prepare_limits(const struct master *m)
@@ -143,9 +150,9 @@ static int catch_signals(struct master *m)
 
 static int set_tunnel_up(struct master *m)
 {
-	int error = netlink_set_up(m->now.config, m->tunnel.index);
-	m->routes_set = !error;
-	return error;
+	const struct config *config = m->now.config;
+	m->routes_added = calloc(config->route4_count + config->route6_count + 1, sizeof(bool));
+	return m->routes_added ? netlink_set_up(config, m->tunnel.index, m->routes_added) : -ENOMEM;
 }
 
 static int create_shm(struct master *m)
@@ -158,12 +165,13 @@ static int create_shm(struct master *m)
 		return -ENOMEM;
 	}
 	if ((m->shm->warnings & SHM_NOT_LOCKED) && m->now.config->mlock) {
-		log_line(LOG_LEVEL_ERROR, "mlock: the session table cannot be locked in memory (raise RLIMIT_MEMLOCK)");
+		log_line(LOG_LEVEL_ERROR,
+			"mlock: the session table cannot be locked in memory (raise RLIMIT_MEMLOCK)");
 		return -ENOMEM;
 	}
 	if (m->shm->warnings & SHM_NOT_LOCKED)
-		log_line(LOG_LEVEL_NOTICE,
-			"WARNING: the session table is not locked in memory, keys may be swapped out (raise RLIMIT_MEMLOCK)");
+		log_line(LOG_LEVEL_NOTICE, "WARNING: the session table is not locked in memory, keys may be "
+					   "swapped out (raise RLIMIT_MEMLOCK)");
 	if (m->shm->warnings & (SHM_IN_DUMPS | SHM_NOT_SEALED))
 		log_line(LOG_LEVEL_NOTICE, "WARNING: this kernel cannot protect shared memory fully (%s)",
 			m->shm->warnings & SHM_IN_DUMPS ? "MADV_DONTDUMP" : "seals");
@@ -174,12 +182,17 @@ static int create_stats(struct master *m)
 {
 	const struct config *config = m->now.config;
 	const char *listeners[STATS_MAX_LISTENERS];
-	unsigned count = config->listener_count < STATS_MAX_LISTENERS ? config->listener_count : STATS_MAX_LISTENERS;
+	unsigned count =
+		config->listener_count < STATS_MAX_LISTENERS ? config->listener_count : STATS_MAX_LISTENERS;
 	for (unsigned l = 0; l < count; l++)
 		listeners[l] = config->listeners[l].spelled;
-	struct stats_about about = { .name = config->name, .program_version = VPNSERVERD_VERSION,
-		.listeners = listeners, .listener_count = count, .started_unix = time(NULL),
-		.sizes = { .workers = m->workers, .slots = config->max_clients }, .group = (gid_t)-1 };
+	struct stats_about about = { .name = config->name,
+		.program_version = VPNSERVERD_VERSION,
+		.listeners = listeners,
+		.listener_count = count,
+		.started_unix = time(NULL),
+		.sizes = { .workers = m->workers, .slots = config->max_clients },
+		.group = (gid_t)-1 };
 	char error[256];
 	m->stats = stats_create(config->runtime_dir, &about, error, sizeof(error));
 	if (m->stats)
@@ -195,7 +208,8 @@ static void steer(struct master *m)
 	m->steering = (struct steering){ .link_program = -1, .tunnel_program = -1 };
 	if (!config->steering || m->workers < 2)
 		return;
-	struct steering_sizes sizes = { .peers = config->max_clients, .pool_count = pool4_size(config),
+	struct steering_sizes sizes = { .peers = config->max_clients,
+		.pool_count = pool4_size(config),
 		.pool4_first = config->pool4.first,
 		.pool6_first = config->pool4.on && config->pool6.on ? config->pool6.base.s6_addr : NULL };
 	int error = steering_open(&sizes, &m->steering);
@@ -206,7 +220,8 @@ static void steer(struct master *m)
 		error = steering_attach_tunnel(&m->steering, m->tunnel.queues[0]);
 	if (!error)
 		return;
-	log_line(LOG_LEVEL_NOTICE, "The kernel does not let us steer (bpf: %s): packets find their worker by hash and handover",
+	log_line(LOG_LEVEL_NOTICE,
+		"The kernel does not let us steer (bpf: %s): packets find their worker by hash and handover",
 		strerror(-error));
 	steering_close(&m->steering);
 }
@@ -225,8 +240,13 @@ static int start_keyholder(struct master *m)
 		return 0;
 	char error[KEYHOLDER_ERROR_MAX];
 	struct keyholder_birth birth = { .source = m->now.key,
-		.cert_pem = m->now.config->cert.bytes ? m->now.config->cert.bytes : "", .uid = m->uid, .gid = m->gid,
-		.must_lock = m->now.config->mlock, .silent = m->born->daemonize, .forget = master_forget, .context = m };
+		.cert_pem = m->now.config->cert.bytes ? m->now.config->cert.bytes : "",
+		.uid = m->uid,
+		.gid = m->gid,
+		.must_lock = m->now.config->mlock,
+		.silent = m->born->daemonize,
+		.forget = master_forget,
+		.context = m };
 	int result = keyholder_start(&birth, &m->now.keyholder, error);
 	m->keyholder_born_at = master_now();
 	if (result)
@@ -265,10 +285,12 @@ static int start_in_order(struct master *m)
 		return error;
 	if ((error = catch_signals(m)))
 		return error;
-	m->lock_fd = runtime_lock(m->now.config->runtime_dir, m->now.config->name, m->lock_path, sizeof(m->lock_path));
+	m->lock_fd = runtime_lock(
+		m->now.config->runtime_dir, m->now.config->name, m->lock_path, sizeof(m->lock_path));
 	if (m->lock_fd < 0)
 		return m->lock_fd;
-	if ((error = start_keyholder(m))) /* before there is shared memory that its copy of us would contain */
+	if ((error = start_keyholder(
+		     m))) /* before there is shared memory that its copy of us would contain */
 		return error;
 	if ((error = listeners_open(m->now.config, m->workers, &m->listeners)))
 		return error;
@@ -293,7 +315,7 @@ int master_start(struct master *m)
 	m->now.key = m->before.key = (struct key_source){ .key_fd = -1, .passphrase_fd = -1 };
 	m->now.keyholder = m->before.keyholder = (struct keyholder){ .pid = -1, .control = -1 };
 	m->steering = (struct steering){ .link_program = -1, .tunnel_program = -1 };
-	m->status_at = m->crl_at = m->keyholder_at = MONO_NEVER;
+	m->status_at = m->tick_at = m->keyholder_at = MONO_NEVER;
 	m->born = m->now.config;
 	int error = start_in_order(m);
 	if (error)
@@ -349,8 +371,8 @@ void master_end(struct master *m)
 		stats_remove(m->stats);
 	stats_detach(&m->stats);
 	shm_detach(&m->shm);
-	if (m->routes_set)
-		netlink_undo(m->born, m->tunnel.index, m->tunnel.persistent);
+	netlink_undo(m->born, m->tunnel.index, m->tunnel.persistent, m->routes_added);
+	free(m->routes_added);
 	tunnel_close(&m->tunnel);
 	listeners_close(&m->listeners);
 	key_source_close(&m->now.key);

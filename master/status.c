@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Status texts. Columns and words are those that existing exporters parse (OpenVPN's multi_print_status()). Names come
- * from clients: every one passes the escape, separators included, so that one row is one line. */
+ * Status texts. Columns and words are those that existing exporters parse (OpenVPN's multi_print_status()).
+ * Names come from clients: every one passes the escape, separators included, so that one row is one line. */
 #include "master/status.h"
 
 #include "common/base/text.h"
@@ -34,7 +34,8 @@ static const char *name_text(const char name[PEER_NAME_ROOM], char out[FIELD_MAX
 	return len ? text_escape(out, FIELD_MAX, name, len, ",") : "UNDEF";
 }
 
-static const char *real_address(const struct status_facts *facts, const struct peer_identity *id, char out[ADDRESS_MAX])
+static const char *real_address(
+	const struct status_facts *facts, const struct peer_identity *id, char out[ADDRESS_MAX])
 {
 	char address[64];
 	link_address_text(&id->peer_address, address, sizeof(address));
@@ -84,10 +85,11 @@ static bool next_row(const struct shm *shm, uint32_t *at, struct peer_row *row)
 static void print_client(FILE *out, const struct status_facts *facts, const struct peer_row *row)
 {
 	const struct peer_identity *id = &row->identity;
-	char name[FIELD_MAX], address[ADDRESS_MAX], since[TIME_MAX], four[INET6_ADDRSTRLEN], six[INET6_ADDRSTRLEN],
-		cipher[4 * sizeof(id->cipher) + 1];
-	const char *who = row->state == PEER_ACTIVE || row->state == PEER_CLOSING ? name_text(id->common_name, name)
-										   : "UNDEF";
+	char name[FIELD_MAX], address[ADDRESS_MAX], since[TIME_MAX], four[INET6_ADDRSTRLEN],
+		six[INET6_ADDRSTRLEN], cipher[4 * sizeof(id->cipher) + 1];
+	const char *who = row->state == PEER_ACTIVE || row->state == PEER_CLOSING
+				  ? name_text(id->common_name, name)
+				  : "UNDEF";
 	real_address(facts, id, address);
 	time_text(id->connected_unix, since);
 	unsigned long long in = row->bytes_in, sent = row->bytes_out;
@@ -97,12 +99,14 @@ static void print_client(FILE *out, const struct status_facts *facts, const stru
 	}
 	char s = facts->version == 3 ? '\t' : ',';
 	text_escape(cipher, sizeof(cipher), id->cipher, strnlen(id->cipher, sizeof(id->cipher)), ",");
-	fprintf(out, "CLIENT_LIST%c%s%c%s%c%s%c%s%c%llu%c%llu%c%s%c%lld%cUNDEF%c%llu%c%u%c%s\n", s, who, s, address, s,
-		inner4_text(id->inner4, four), s, inner6_text(id->inner6, six), s, in, s, sent, s, since, s,
-		(long long)id->connected_unix, s, s, (unsigned long long)id->client_id, s, row->slot, s, cipher);
+	fprintf(out, "CLIENT_LIST%c%s%c%s%c%s%c%s%c%llu%c%llu%c%s%c%lld%cUNDEF%c%llu%c%u%c%s\n", s, who, s,
+		address, s, inner4_text(id->inner4, four), s, inner6_text(id->inner6, six), s, in, s, sent, s,
+		since, s, (long long)id->connected_unix, s, s, (unsigned long long)id->client_id, s,
+		row->slot, s, cipher);
 }
 
-static void print_route(FILE *out, const struct status_facts *facts, const struct peer_row *row, const char *inner)
+static void print_route(
+	FILE *out, const struct status_facts *facts, const struct peer_row *row, const char *inner)
 {
 	char name[FIELD_MAX], address[ADDRESS_MAX], last[TIME_MAX];
 	unix_s heard = last_heard(facts, row);
@@ -114,7 +118,8 @@ static void print_route(FILE *out, const struct status_facts *facts, const struc
 		return;
 	}
 	char s = facts->version == 3 ? '\t' : ',';
-	fprintf(out, "ROUTING_TABLE%c%s%c%s%c%s%c%s%c%lld\n", s, inner, s, who, s, address, s, last, s, (long long)heard);
+	fprintf(out, "ROUTING_TABLE%c%s%c%s%c%s%c%s%c%lld\n", s, inner, s, who, s, address, s, last, s,
+		(long long)heard);
 }
 
 static void print_clients(FILE *out, const struct status_facts *facts, const struct shm *shm)
@@ -160,16 +165,19 @@ void status_print(FILE *out, const struct status_facts *facts, const struct shm 
 	}
 	char s = facts->version == 3 ? '\t' : ',';
 	/* exporters look for the product's name in the title */
-	fprintf(out, "TITLE%cOpenVPN compatible vpnserverd %s\nTIME%c%s%c%lld\n", s, VPNSERVERD_VERSION, s, now, s,
-		(long long)facts->now_unix);
+	fprintf(out, "TITLE%cOpenVPN compatible vpnserverd %s\nTIME%c%s%c%lld\n", s, VPNSERVERD_VERSION, s,
+		now, s, (long long)facts->now_unix);
 	print_heading(out, s,
-		"HEADER,CLIENT_LIST,Common Name,Real Address,Virtual Address,Virtual IPv6 Address,Bytes Received,"
-		"Bytes Sent,Connected Since,Connected Since (time_t),Username,Client ID,Peer ID,Data Channel Cipher\n");
+		"HEADER,CLIENT_LIST,Common Name,Real Address,Virtual Address,Virtual IPv6 Address,Bytes "
+		"Received,"
+		"Bytes Sent,Connected Since,Connected Since (time_t),Username,Client ID,Peer ID,Data Channel "
+		"Cipher\n");
 	print_clients(out, facts, shm);
 	print_heading(out, s,
 		"HEADER,ROUTING_TABLE,Virtual Address,Common Name,Real Address,Last Ref,Last Ref (time_t)\n");
 	print_routes(out, facts, shm);
-	print_heading(out, s, "GLOBAL_STATS,Max bcast/mcast queue length,0\nGLOBAL_STATS,dco_enabled,0\nEND\n");
+	print_heading(
+		out, s, "GLOBAL_STATS,Max bcast/mcast queue length,0\nGLOBAL_STATS,dco_enabled,0\nEND\n");
 }
 
 static struct status_facts facts_now(const struct config *config)
@@ -177,8 +185,10 @@ static struct status_facts facts_now(const struct config *config)
 	struct timespec wall, mono;
 	clock_gettime(CLOCK_REALTIME, &wall);
 	clock_gettime(CLOCK_MONOTONIC, &mono);
-	struct status_facts facts = { .version = config->status_version, .listeners = config->listeners,
-		.listener_count = config->listener_count, .now_unix = wall.tv_sec,
+	struct status_facts facts = { .version = config->status_version,
+		.listeners = config->listeners,
+		.listener_count = config->listener_count,
+		.now_unix = wall.tv_sec,
 		.now_ms = (mono_ms)mono.tv_sec * 1000 + mono.tv_nsec / 1000000 };
 	for (unsigned l = 1; l < config->listener_count; l++)
 		facts.name_protocol |= config->listeners[l].proto != config->listeners[0].proto;

@@ -11,7 +11,7 @@
 
 /* What a status text needs to know beside the table. */
 struct status_facts {
-	unsigned version; /* 1, 2 (commas) or 3 (tabs) */
+	unsigned version;   /* 1, 2 (commas) or 3 (tabs) */
 	bool name_protocol; /* "udp4:1.2.3.4:5" in place of "1.2.3.4:5": listeners differ in their protocol */
 	const struct listener *listeners;
 	unsigned listener_count;

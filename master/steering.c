@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * Two eBPF programs, put together instruction by instruction, and the bpf(2) calls that load them: no compiler, no library.
- * Both are of type socket filter, the only one that SO_ATTACH_REUSEPORT_EBPF and TUNSETSTEERINGEBPF both take. That type
- * cannot look at packet bytes directly, so they are copied to the stack by bpf_skb_load_bytes(). Byte 0 is the first of
- * the UDP payload in a reuseport program (the kernel pulls the header first), and the IP header on a tun device. */
+ * Two eBPF programs, put together instruction by instruction, and the bpf(2) calls that load them: no
+ * compiler, no library. Both are of type socket filter, the only one that SO_ATTACH_REUSEPORT_EBPF and
+ * TUNSETSTEERINGEBPF both take. That type cannot look at packet bytes directly, so they are copied to the
+ * stack by bpf_skb_load_bytes(). Byte 0 is the first of the UDP payload in a reuseport program (the kernel
+ * pulls the header first), and the IP header on a tun device. */
 #include "master/steering.h"
 
 #include "common/base/check.h"
@@ -42,7 +43,8 @@ static int bpf(int command, union bpf_attr *attr)
 	return result < 0 ? -errno : (int)result;
 }
 
-/* An array of owners, mapped. Values are 64 bits wide because the kernel rounds up to that in a mappable array. */
+/* An array of owners, mapped. Values are 64 bits wide because the kernel rounds up to that in a mappable
+ * array. */
 static int make_table(uint32_t count, const char *name, volatile uint64_t **table, size_t *size)
 {
 	union bpf_attr attr = { .map_type = BPF_MAP_TYPE_ARRAY };
@@ -126,7 +128,8 @@ static unsigned put_look_up(struct program *p, int map)
 	return put_jump(p, BPF_JEQ, R0, 0);
 }
 
-/* Index of the socket for a datagram. An answer outside the group (nobody's entry too) makes the kernel use its hash. */
+/* Index of the socket for a datagram. An answer outside the group (nobody's entry too) makes the kernel use
+ * its hash. */
 static int load_link_program(int peers)
 {
 	struct program p = { 0 };
@@ -149,9 +152,9 @@ static int load_link_program(int peers)
 	return load(&p, "vpn_link");
 }
 
-/* Number of the queue for a packet; the kernel takes it modulo the number of queues. What no entry covers (routed
- * subnets, multicast) goes by a hash of its destination: one client's packets then at least meet one other worker, which
- * hands them over in order, and no queue gets all of them. */
+/* Number of the queue for a packet; the kernel takes it modulo the number of queues. What no entry covers
+ * (routed subnets, multicast) goes by a hash of its destination: one client's packets then at least meet one
+ * other worker, which hands them over in order, and no queue gets all of them. */
 static int load_tunnel_program(int pool, const struct steering_sizes *sizes)
 {
 	uint32_t base6[4] = { 0 };
@@ -182,7 +185,8 @@ static int load_tunnel_program(int pool, const struct steering_sizes *sizes)
 	}
 	for (int i = 0; i < 3; i++) {
 		put(&p, LOAD32(R2, FP, -16 + 4 * i));
-		put(&p, ALU32_IMM(BPF_XOR, R2, (int32_t)base6[i])); /* without a pool: ::, whose host part is no client's */
+		put(&p, ALU32_IMM(BPF_XOR, R2,
+				(int32_t)base6[i])); /* without a pool: ::, whose host part is no client's */
 		foreign6[i] = put_jump(&p, BPF_JNE, R2, 0);
 	}
 	put(&p, LOAD32(R1, FP, -4));
@@ -215,13 +219,15 @@ static int load_tunnel_program(int pool, const struct steering_sizes *sizes)
 
 int steering_open(const struct steering_sizes *sizes, struct steering *out)
 {
-	*out = (struct steering){ .pool4_first = sizes->pool4_first, .pool_count = sizes->pool_count,
-		.link_program = -1, .tunnel_program = -1 };
+	*out = (struct steering){ .pool4_first = sizes->pool4_first,
+		.pool_count = sizes->pool_count,
+		.link_program = -1,
+		.tunnel_program = -1 };
 	int error, peers = -1, pool = -1;
 	error = peers = make_table(sizes->peers, "vpn_peers", &out->peers, &out->peers_size);
 	if (error >= 0)
-		error = pool = make_table(sizes->pool_count ? sizes->pool_count : 1, "vpn_pool", &out->pool,
-			&out->pool_size);
+		error = pool = make_table(
+			sizes->pool_count ? sizes->pool_count : 1, "vpn_pool", &out->pool, &out->pool_size);
 	if (error >= 0)
 		error = out->link_program = load_link_program(peers);
 	if (error >= 0)
@@ -253,7 +259,9 @@ void steering_close(struct steering *steering)
 int steering_attach_link(const struct steering *steering, int udp_fd)
 {
 	int program = steering->link_program;
-	return setsockopt(udp_fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &program, sizeof(program)) < 0 ? -errno : 0;
+	return setsockopt(udp_fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &program, sizeof(program)) < 0
+		       ? -errno
+		       : 0;
 }
 
 int steering_attach_tunnel(const struct steering *steering, int tun_fd)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Tells the kernel which worker owns whom, so that it delivers straight to the owner. Two tables of owners are BPF
- * arrays mapped into our memory: who writes the table steers the kernel, no call needed. A wrong entry costs a handover,
- * never correctness. */
+ * Tells the kernel which worker owns whom, so that it delivers straight to the owner. Two tables of owners
+ * are BPF arrays mapped into our memory: who writes the table steers the kernel, no call needed. A wrong
+ * entry costs a handover, never correctness. */
 #ifndef MASTER_STEERING_H
 #define MASTER_STEERING_H
 
@@ -12,29 +12,32 @@
 #define STEERING_NOBODY UINT64_MAX /* an entry without owner: the kernel goes by its own hash */
 
 struct steering {
-	/* Owner by peer id, and by offset in the address pool. NULL: no steering. Children inherit the maps. */
+	/* Owner by peer id, and by offset in the address pool. NULL: no steering. Children inherit the maps.
+	 */
 	volatile uint64_t *peers, *pool;
 	uint32_t pool4_first, pool_count;
 	int link_program, tunnel_program; /* fds */
-	size_t peers_size, pool_size;     /* of the mappings */
+	size_t peers_size, pool_size;	  /* of the mappings */
 };
 
 struct steering_sizes {
-	uint32_t peers;       /* entries by peer id */
+	uint32_t peers;	      /* entries by peer id */
 	uint32_t pool_count;  /* entries by pool offset; 0: no pool */
 	uint32_t pool4_first; /* the address of offset 0, host order */
-	const uint8_t *pool6_first; /* the same for IPv6: one offset serves both families. NULL: no IPv6 pool */
+	const uint8_t
+		*pool6_first; /* the same for IPv6: one offset serves both families. NULL: no IPv6 pool */
 };
 
-/* Makes both tables, every entry STEERING_NOBODY, and loads both programs. 0 or a negative errno (-EPERM where bpf() is
- * refused); nothing is left then. */
+/* Makes both tables, every entry STEERING_NOBODY, and loads both programs. 0 or a negative errno (-EPERM
+ * where bpf() is refused); nothing is left then. */
 int steering_open(const struct steering_sizes *sizes, struct steering *out);
 void steering_close(struct steering *steering);
-/* A SO_REUSEPORT group of UDP sockets, through any one of them: data packets of format 2 go to the socket whose index is
- * peers[peer id], everything else and unknown owners by the kernel's address hash. 0 or a negative errno. */
+/* A SO_REUSEPORT group of UDP sockets, through any one of them: data packets of format 2 go to the socket
+ * whose index is peers[peer id], everything else and unknown owners by the kernel's address hash. 0 or a
+ * negative errno. */
 int steering_attach_link(const struct steering *steering, int udp_fd);
-/* A multi-queue tun device, through any queue: packets into the pool go to the queue pool[offset], all others to one
- * chosen by their destination. 0 or a negative errno. */
+/* A multi-queue tun device, through any queue: packets into the pool go to the queue pool[offset], all others
+ * to one chosen by their destination. 0 or a negative errno. */
 int steering_attach_tunnel(const struct steering *steering, int tun_fd);
 
 #endif

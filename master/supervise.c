@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Births, deaths, orders and the loop in which the master spends its life. What it reads from a worker is a few small
- * messages; it never waits for one. */
+ * Births, deaths, orders and the loop in which the master spends its life. What it reads from a worker is a
+ * few small messages; it never waits for one. */
 #include "common/base/packet.h"
 #include "master/log.h"
 #include "master/master.h"
@@ -49,16 +49,30 @@ static void unwatch(struct master *m, int fd)
 
 /* -- births -- */
 
-_Noreturn static void live_as_worker(struct master *m, unsigned index, int orders_fd, int keyholder_fd, uint16_t epoch)
+_Noreturn static void live_as_worker(
+	struct master *m, unsigned index, int orders_fd, int keyholder_fd, uint16_t epoch)
 {
 	const struct seat *seat = &m->seats[index];
-	struct inherited inherited = { .index = index, .workers = m->workers, .cpu = seat->cpu, .epoch = epoch,
-		.successor = seat->had_one, .orders_fd = orders_fd, .keyholder_fd = keyholder_fd,
-		.tun_fd = m->tunnel.queues[index], .link_fds = listeners_of(&m->listeners, index),
-		.link_count = m->listeners.count, .wake_fds = m->wake_fds, .shm = m->shm, .stats = m->stats,
-		.steer_peers = m->steering.peers, .steer_pool4 = m->steering.pool,
-		.steer_pool4_first = m->steering.pool4_first, .steer_pool4_count = m->steering.pool_count,
-		.config = m->now.config, .uid = m->uid, .gid = m->gid };
+	struct inherited inherited = { .index = index,
+		.workers = m->workers,
+		.cpu = seat->cpu,
+		.epoch = epoch,
+		.successor = seat->had_one,
+		.orders_fd = orders_fd,
+		.keyholder_fd = keyholder_fd,
+		.tun_fd = m->tunnel.queues[index],
+		.link_fds = listeners_of(&m->listeners, index),
+		.link_count = m->listeners.count,
+		.wake_fds = m->wake_fds,
+		.shm = m->shm,
+		.stats = m->stats,
+		.steer_peers = m->steering.peers,
+		.steer_pool4 = m->steering.pool,
+		.steer_pool4_first = m->steering.pool4_first,
+		.steer_pool4_count = m->steering.pool_count,
+		.config = m->now.config,
+		.uid = m->uid,
+		.gid = m->gid };
 
 	char name[16];
 	snprintf(name, sizeof(name), "vpn-worker-%u", index);
@@ -87,7 +101,8 @@ bool worker_birth(struct master *m, unsigned index)
 	seat->respawn_at = MONO_NEVER;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
 		goto failed;
-	if (m->now.keyholder.control >= 0 && (keyholder_fd = keyholder_channel(&m->now.keyholder, index)) < 0) {
+	if (m->now.keyholder.control >= 0 &&
+		(keyholder_fd = keyholder_channel(&m->now.keyholder, index)) < 0) {
 		errno = -keyholder_fd;
 		goto failed;
 	}
@@ -103,13 +118,15 @@ bool worker_birth(struct master *m, unsigned index)
 	seat->pid = pid;
 	seat->orders_fd = ends[0];
 	seat->generation = m->now.number;
-	seat->ready = seat->leaving = false;
+	seat->ready = seat->leaving = seat->beats = false;
+	seat->silent_ticks = 0;
 	seat->born_at = now;
 	seat->kill_at = now + READY_DEADLINE_MS;
 	watch(m, seat->orders_fd, index);
 	stats_worker_born(stats_worker(m->stats, index), pid, time(NULL), (uint32_t)seat->cpu);
 	if (seat->death[0])
-		log_line(LOG_LEVEL_NOTICE, "%s; sessions are adopted by its successor pid %ld", seat->death, (long)pid);
+		log_line(LOG_LEVEL_NOTICE, "%s; sessions are adopted by its successor pid %ld", seat->death,
+			(long)pid);
 	seat->death[0] = '\0';
 	seat->had_one = true;
 	return true;
@@ -130,19 +147,20 @@ failed:
 static void all_ready(struct master *m)
 {
 	int error;
-	if ((error = privilege_reduce_master())) {
+	if ((error = privilege_reduce_master(scripts_wanted_ever(m->born), m->born->scripts.sudo))) {
 		log_line(LOG_LEVEL_ERROR, "Cannot give up root's rights: %s", strerror(-error));
 		supervise_stop(m, 1);
 		return;
 	}
 	if (m->born->writepid) {
 		if ((error = pid_file_write(m->born->writepid)))
-			log_line(LOG_LEVEL_NOTICE, "WARNING: writepid %s: %s", m->born->writepid, strerror(-error));
+			log_line(LOG_LEVEL_NOTICE, "WARNING: writepid %s: %s", m->born->writepid,
+				strerror(-error));
 		m->pid_file_written = !error;
 	}
 	m->phase = PHASE_RUNNING;
 	m->status_at = m->now.config->status_file ? master_now() : MONO_NEVER;
-	m->crl_at = master_now() + 1000;
+	m->tick_at = master_now() + TICK_MS;
 	log_line(LOG_LEVEL_NOTICE, "Initialization Sequence Completed");
 	runtime_tell(m->tell_first, 0);
 	m->tell_first = -1;
@@ -202,8 +220,9 @@ static void describe_death(struct master *m, unsigned index, pid_t pid, int stat
 	if (said && words.address)
 		snprintf(address, sizeof(address), " at address %#llx", (unsigned long long)words.address);
 	if (WIFSIGNALED(status)) {
-		snprintf(out, room, "worker %u (pid %ld) died by signal %d%s: %s%s", index, (long)pid, WTERMSIG(status),
-			address, said && words.text[0] ? words.text : "no last words", slot);
+		snprintf(out, room, "worker %u (pid %ld) died by signal %d%s: %s%s", index, (long)pid,
+			WTERMSIG(status), address, said && words.text[0] ? words.text : "no last words",
+			slot);
 	} else {
 		snprintf(out, room, "worker %u (pid %ld) ended with status %d%s%s", index, (long)pid,
 			WEXITSTATUS(status), said ? ": " : "", said ? words.text : "");
@@ -261,7 +280,8 @@ static void worker_died(struct master *m, unsigned index, int status)
 	}
 	span_ms pause = pause_for(seat, now);
 	if (pause && seat->death[0])
-		log_line(LOG_LEVEL_NOTICE, "%s; the next one starts in %lld ms", seat->death, (long long)pause);
+		log_line(LOG_LEVEL_NOTICE, "%s; the next one starts in %lld ms", seat->death,
+			(long long)pause);
 	if (pause)
 		seat->respawn_at = now + pause;
 	else
@@ -381,9 +401,31 @@ static void write_status(struct master *m, mono_ms now)
 	int error = status_write(m->now.config, m->shm);
 	mono_ms done = master_now();
 	if (error)
-		log_line(LOG_LEVEL_NOTICE, "WARNING: status %s: %s", m->now.config->status_file, strerror(-error));
+		log_line(LOG_LEVEL_NOTICE, "WARNING: status %s: %s", m->now.config->status_file,
+			strerror(-error));
 	m->status_earliest = done + 1000 + 20 * (done - now); /* a twentieth of our time at most */
-	m->status_at = m->now.config->status_s ? now + (span_ms)m->now.config->status_s * 1000 : INT64_MAX - 1;
+	m->status_at =
+		m->now.config->status_s ? now + (span_ms)m->now.config->status_s * 1000 : INT64_MAX - 1;
+}
+
+/* A worker that lives but does not turn its loop serves nobody: it gets a moment for its last words, then a
+ * successor. Counted in our own ticks, so that a pause of the whole machine is nobody's fault. */
+static void feel_pulses(struct master *m, mono_ms now)
+{
+	for (unsigned w = 0; w < m->workers; w++) {
+		struct seat *seat = &m->seats[w];
+		uint64_t heartbeats = atomic_load(&stats_worker(m->stats, w)->heartbeats);
+		bool beat = heartbeats != seat->heartbeats;
+		seat->heartbeats = heartbeats;
+		if (beat || !seat->ready || seat->leaving) {
+			seat->beats = seat->ready && (seat->beats || beat);
+			seat->silent_ticks = 0;
+		} else if (seat->beats && ++seat->silent_ticks == SILENT_TICKS_MAX) {
+			log_line(LOG_LEVEL_ERROR, "worker %u (pid %ld) hangs: ended", w, (long)seat->pid);
+			kill(seat->pid, SIGABRT);
+			seat->kill_at = now + LEAVE_DEADLINE_MS;
+		}
+	}
 }
 
 /* What is due now. */
@@ -394,8 +436,8 @@ static void on_time(struct master *m)
 		struct seat *seat = &m->seats[w];
 		if (seat->pid > 0 && seat->kill_at <= now) {
 			if (!seat->ready)
-				log_line(LOG_LEVEL_NOTICE, "worker %u (pid %ld) is not ready in time: killed", w,
-					(long)seat->pid);
+				log_line(LOG_LEVEL_NOTICE, "worker %u (pid %ld) is not ready in time: killed",
+					w, (long)seat->pid);
 			else
 				log_line(LOG_LEVEL_NOTICE, "worker %u (pid %ld) does not end: killed", w,
 					(long)seat->pid);
@@ -411,15 +453,16 @@ static void on_time(struct master *m)
 		write_status(m, now);
 	if (m->keyholder_at <= now)
 		keyholder_reborn(m);
-	if (m->crl_at <= now) {
-		m->crl_at = now + 1000;
+	if (m->tick_at <= now) {
+		m->tick_at = now + TICK_MS;
+		feel_pulses(m, now);
 		crl_watch(m);
 	}
 }
 
 static int wait_for(const struct master *m)
 {
-	mono_ms next = mono_earlier(m->keyholder_at, mono_earlier(m->status_at, m->crl_at));
+	mono_ms next = mono_earlier(m->keyholder_at, mono_earlier(m->status_at, m->tick_at));
 	if (m->phase != PHASE_RUNNING)
 		next = MONO_NEVER;
 	for (unsigned w = 0; w < m->workers; w++)

@@ -36,8 +36,8 @@ static bool is_persistent(int fd)
 	return ioctl(fd, TUNGETIFF, &state) == 0 && (state.ifr_flags & IFF_PERSIST);
 }
 
-/* A device made by others without multi-queue has one queue: all workers then read and write that one. Slower, since
- * they meet in it and hand over more, but right. */
+/* A device made by others without multi-queue has one queue: all workers then read and write that one.
+ * Slower, since they meet in it and hand over more, but right. */
 static int open_queues(struct tunnel *t, short flags)
 {
 	int fd = open_queue(t->name, (short)(flags | IFF_MULTI_QUEUE));
@@ -72,11 +72,13 @@ int tunnel_open(const struct config *config, unsigned workers, struct tunnel *ou
 	int len = snprintf(out->name, sizeof(out->name), "%s%s", config->dev, any_unit ? "%d" : "");
 	int error = len < (int)sizeof(out->name) ? 0 : -ENAMETOOLONG;
 	if (!error)
-		error = open_queues(out, (short)((config->tap ? IFF_TAP : IFF_TUN) | IFF_NO_PI | IFF_VNET_HDR));
+		error = open_queues(
+			out, (short)((config->tap ? IFF_TAP : IFF_TUN) | IFF_NO_PI | IFF_VNET_HDR));
 	if (error) {
 		log_line(LOG_LEVEL_ERROR, "Cannot open tunnel device %s: %s%s", config->dev, strerror(-error),
-			error == -EPERM ? " (this takes CAP_NET_ADMIN)" :
-			error == -EBUSY ? " (another program has it open)" : "");
+			error == -EPERM	  ? " (this takes CAP_NET_ADMIN)"
+			: error == -EBUSY ? " (another program has it open)"
+					  : "");
 		tunnel_close(out);
 		return error;
 	}
@@ -84,7 +86,8 @@ int tunnel_open(const struct config *config, unsigned workers, struct tunnel *ou
 	out->persistent = is_persistent(out->queues[0]);
 	log_line(LOG_LEVEL_NOTICE, "TUN/TAP device %s opened", out->name);
 	if (!out->multi_queue && workers > 1)
-		log_line(LOG_LEVEL_NOTICE, "WARNING: %s was made without multi_queue: all workers share its only queue",
+		log_line(LOG_LEVEL_NOTICE,
+			"WARNING: %s was made without multi_queue: all workers share its only queue",
 			out->name);
 	return 0;
 }

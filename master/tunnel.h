@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The tunnel device and its queues, one per worker. The master keeps them open, so the device outlives its workers and
- * goes when the master goes (unless it was persistent before us). */
+ * The tunnel device and its queues, one per worker. The master keeps them open, so the device outlives its
+ * workers and goes when the master goes (unless it was persistent before us). */
 #ifndef MASTER_TUNNEL_H
 #define MASTER_TUNNEL_H
 
@@ -10,16 +10,17 @@
 
 struct tunnel {
 	char name[IFNAMSIZ]; /* as the kernel has it; empty: no device (dev null) */
-	unsigned index;      /* its interface index */
+	unsigned index;	     /* its interface index */
 	unsigned workers;
-	int *queues;         /* one per worker, non-blocking; -1: no device. Without multi-queue all are the same queue */
+	int *queues; /* one per worker, non-blocking; -1: no device. Without multi-queue all are the same
+			queue */
 	bool multi_queue;
-	bool persistent;     /* existed before us and stays */
+	bool persistent; /* existed before us and stays */
 };
 
 /* Opens the device of `dev` with a queue per worker: packets without protocol information in front and with a
- * virtio_net_hdr of 10 bytes (IFF_NO_PI, IFF_VNET_HDR), no offloads. "tun" and "tap" alone take the first free unit.
- * 0, or a negative errno after a log line; nothing is left open then. */
+ * virtio_net_hdr of 10 bytes (IFF_NO_PI, IFF_VNET_HDR), no offloads. "tun" and "tap" alone take the first
+ * free unit. 0, or a negative errno after a log line; nothing is left open then. */
 int tunnel_open(const struct config *config, unsigned workers, struct tunnel *out);
 void tunnel_close(struct tunnel *tunnel);
 

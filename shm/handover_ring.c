@@ -21,6 +21,7 @@ struct record {
 	uint64_t room_to_grow[5];
 };
 _Static_assert(sizeof(struct record) == HEAD_LEN, "head of a record");
+enum { RECORD_WORDS = offsetof(struct record, room_to_grow) / 8 };
 
 struct ring ring_between(const struct shm *shm, unsigned from, unsigned to)
 {
@@ -112,7 +113,7 @@ void ring_commit(struct ring ring, const struct ring_item *item)
 		.peer_address = item->peer_address,
 		.local_address = item->local_address,
 	};
-	words_store(words_at(ring, item->at), &r, HEAD_LEN / 8);
+	words_store(words_at(ring, item->at), &r, RECORD_WORDS);
 	atomic_store_explicit(&ring.ends->head, item->at + total, memory_order_release);
 }
 
@@ -164,7 +165,7 @@ enum ring_answer ring_next(struct ring ring, uint64_t *at, struct ring_item *ite
 	if (r.kind < HANDOVER_DATAGRAM || r.kind > HANDOVER_END || r.total < HEAD_LEN)
 		return broken(ring, at);
 	const uint32_t kind = r.kind, total = r.total;
-	words_load(&r, words_at(ring, *at), HEAD_LEN / 8);
+	words_load(&r, words_at(ring, *at), RECORD_WORDS);
 	if (r.payload_at < HEAD_LEN || r.payload_at > total || r.len > total - r.payload_at)
 		return broken(ring, at);
 

@@ -2,6 +2,7 @@
  * Drives sessions: control datagrams in, datagrams out, events, timers. Beside the packets' straight lines. */
 #include "worker/internal.h"
 
+#include "common/base/fate.h"
 #include "common/base/secret.h"
 #include "common/base/text.h"
 #include "shm/limits.h"
@@ -101,7 +102,7 @@ void control_receive(struct worker *w, struct session *s, struct packet *p)
 
 /* -- strangers -- */
 
-static void log_over_limit(struct worker *w, const char *what, const struct packet *p)
+static void log_dropped(struct worker *w, const char *what, const struct packet *p)
 {
 	char from[64];
 
@@ -122,14 +123,14 @@ static void let_in(struct worker *w, struct packet *p, const vpn_contact *contac
 	if (c->connect_freq &&
 		!limit_take(shm_limit(w->shm, LIMIT_CONNECTS), c->connect_freq, c->connect_freq_s * 1000, w->now)) {
 		p->fate = FATE_CONNECT_LIMITED;
-		log_over_limit(w, "connect-freq: a new connection is dropped", p);
+		log_dropped(w, "connect-freq: a new connection is dropped", p);
 		return;
 	}
 	if (contact->proven)
 		limit_give_back(shm_limit(w->shm, LIMIT_OPENERS), c->connect_freq_initial_s * 1000, w->now);
 	s = session_open(w, p, contact, &p->fate);
 	if (!s) {
-		log_over_limit(w, "max-clients: a new connection is dropped", p);
+		log_dropped(w, "max-clients: a new connection is dropped", p);
 		return;
 	}
 	session_log(w, s, 3, "new connection");
@@ -150,7 +151,7 @@ void control_first_contact(struct worker *w, struct packet *p)
 			!limit_take(shm_limit(w->shm, LIMIT_OPENERS), c->connect_freq_initial,
 				c->connect_freq_initial_s * 1000, w->now)) {
 			p->fate = FATE_OPENER_LIMITED;
-			log_over_limit(w, "connect-freq-initial: an opener is dropped", p);
+			log_dropped(w, "connect-freq-initial: an opener is dropped", p);
 			break;
 		}
 		udp_link_send_now(&w->links[p->link], &p->peer_address, &p->local_address,
@@ -165,6 +166,9 @@ void control_first_contact(struct worker *w, struct packet *p)
 			let_in(w, p, &contact);
 		break;
 	default:
+		/* A client with another key would otherwise look for its mistake in vain. */
+		if (p->fate == FATE_WRAP_FORGED || p->fate == FATE_CLIENT_KEY_BAD)
+			log_dropped(w, fate_sentence(p->fate), p);
 		break;
 	}
 	secret_wipe(&contact, sizeof(contact));

@@ -2,6 +2,8 @@
  * The worker's sandbox, in the order of its locking: identity; later memory, file system and system calls. */
 #include "worker/sandbox.h"
 
+#include "common/base/sanitizer.h"
+
 #include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -20,19 +22,6 @@
 #ifndef PR_SET_MDWE
 #define PR_SET_MDWE 65
 #define PR_MDWE_REFUSE_EXEC_GAIN 1
-#endif
-
-/* The sanitizers' runtimes map shadow memory, open /proc and call much else that a worker never does: what
- * they find is worth more than a filter in front of them. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define UNDER_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer) || __has_feature(thread_sanitizer)
-#define UNDER_SANITIZER 1
-#endif
-#endif
-#ifndef UNDER_SANITIZER
-#define UNDER_SANITIZER 0
 #endif
 
 /* ---- identity ---- */

@@ -4,8 +4,9 @@
     stream.py send IP PORT PACKETS_PER_S SECONDS [BYTES]
     stream.py receive IP PORT SECONDS_OF_SILENCE     ends after that much silence once the first packet was there
 
-The receiver prints JSON: received, lost, duplicates, reordered, longest_gap_ms, first, last.
+The receiver prints JSON: received, lost, duplicates, reordered, longest_gap_ms, gaps_ms (the ten longest), first, last.
 """
+import heapq
 import json
 import socket
 import struct
@@ -39,7 +40,7 @@ def receive(address, port, silence):
     into.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
     into.bind((address, port))
     into.settimeout(60)
-    seen, highest, reordered, duplicates, gap, gap_at, before = set(), -1, 0, 0, 0.0, 0, None
+    seen, highest, reordered, duplicates, gaps, before = set(), -1, 0, 0, [], None
     while True:
         try:
             number = struct.unpack("!Q", into.recv(65536)[:8])[0]
@@ -47,8 +48,10 @@ def receive(address, port, silence):
             break
         now = time.monotonic()
         into.settimeout(silence)
-        if before is not None and now - before > gap:
-            gap, gap_at = now - before, number
+        if before is not None:
+            heapq.heappush(gaps, now - before)
+            if len(gaps) > 10:
+                heapq.heappop(gaps)
         before = now
         duplicates += number in seen
         reordered += number < highest
@@ -57,7 +60,8 @@ def receive(address, port, silence):
     first = min(seen) if seen else -1
     missing = [n for n in range(0, highest + 1) if n not in seen] if seen else []
     print(json.dumps({"received": len(seen), "lost": len(missing), "duplicates": duplicates, "reordered": reordered,
-                      "longest_gap_ms": round(gap * 1000, 1), "gap_at": gap_at, "first": first, "last": highest,
+                      "longest_gap_ms": round(max(gaps, default=0) * 1000, 1),
+                      "gaps_ms": [round(g * 1000, 1) for g in sorted(gaps, reverse=True)], "first": first, "last": highest,
                       "missing": missing[:50]}), flush=True)
 
 

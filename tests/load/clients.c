@@ -402,10 +402,11 @@ int main(int argc, char **argv)
 			fflush(stdout);
 		}
 	}
+	int status = report();
 	for (unsigned i = 0; i < started; i++)
 		if (clients[i].session) {
 			vpn_session_close(clients[i].session, NULL, "done", 500, now_ms());
 			serve(&clients[i], now_ms());
 		}
-	return report();
+	return status;
 }

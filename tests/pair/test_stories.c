@@ -331,6 +331,10 @@ START_TEST(a_strangers_certificate_is_refused_and_the_reason_noted)
 	ck_assert_uint_ge(p->closed[SERVER], 1);
 	ck_assert_msg(strstr(p->close_reason[SERVER], "stranger") != NULL || strstr(p->close_reason[SERVER], "issuer") != NULL,
 		"%s", p->close_reason[SERVER]);
+	free(cert);
+	free(key);
+	free(ca);
+	free(ca_key);
 }
 END_TEST
 

@@ -71,10 +71,9 @@ static int paper_directory(const struct outside *outside, const char *path, char
 {
 	if (strcmp(path, "/etc/vpn") == 0 || strcmp(path, "vpn") == 0)
 		strcpy(absolute, "/etc/vpn");
-	else if (strcmp(path, "/etc/vpn/deep") == 0)
-		strcpy(absolute, "/etc/vpn/deep");
-	else if (strcmp(path, "/tmp") == 0)
-		strcpy(absolute, "/tmp");
+	else if (strcmp(path, "/etc/vpn/deep") == 0 || strcmp(path, "/etc/vpnserverd") == 0 ||
+		strcmp(path, "/tmp") == 0)
+		strcpy(absolute, path);
 	else
 		return -ENOENT;
 	return 0;

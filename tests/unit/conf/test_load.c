@@ -233,6 +233,35 @@ START_TEST(dh_parameters_are_accepted_and_unused)
 }
 END_TEST
 
+/* The one test that opens a file: the example that users copy. */
+START_TEST(the_example_is_accepted_without_a_word)
+{
+	static char text[16 * 1024], key[2048], *bytes;
+	size_t len;
+	unsigned mode;
+	FILE *file = fopen(EXAMPLES "/road-warriors.conf", "r");
+	ck_assert_ptr_nonnull(file);
+	text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+	fclose(file);
+	struct config *config = silent("");
+	config_free(&config);
+	struct arena *arena = arena_new();
+	ck_assert_int_eq(paper.read(&paper, arena, "ta.key", 4096, &bytes, &len, &mode), 0);
+	memcpy(key, bytes, len);
+	arena_free(&arena);
+	put("/etc/vpnserverd/tls-crypt.key", key, 0600);
+	put("/etc/vpnserverd/ca.crt", PEM, 0644);
+	put("/etc/vpnserverd/server.crt", PEM, 0644);
+	put("/etc/vpnserverd/server.key", PEM, 0600);
+	config = read_text(text);
+	ck_assert_msg(config && !paper_problems, "%s", paper_problems ? paper_problem(0) : "");
+	ck_assert_uint_eq(config->listener_count, 1);
+	ck_assert_str_eq(config->listeners[0].spelled, "udp6 [::]:1194");
+	ck_assert_str_eq(config->status_file, "/run/vpnserverd/status.log");
+	config_free(&config);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("conf load");
@@ -249,6 +278,7 @@ int main(void)
 	tcase_add_test(tcase, client_keys_may_stand_beside_a_static_key);
 	tcase_add_test(tcase, an_inline_key_counts);
 	tcase_add_test(tcase, dh_parameters_are_accepted_and_unused);
+	tcase_add_test(tcase, the_example_is_accepted_without_a_word);
 	suite_add_tcase(suite, tcase);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Keys made by --genkey and --genpki: our own readers take them, and stock OpenVPN does where it is installed. */
+ * Keys made by --genkey and --genpki: our own readers take them, and stock OpenVPN does where it is
+ * installed. */
 #include "master/keygen.h"
 
 #include "common/tls/tls.h"
@@ -60,7 +61,8 @@ static char *contents(const char *path)
 }
 
 /* As a server does it, from the end of a datagram. */
-static enum fate unwrap(const struct server_key *server, const uint8_t *wrapped, size_t len, struct client_key *out)
+static enum fate unwrap(
+	const struct server_key *server, const uint8_t *wrapped, size_t len, struct client_key *out)
 {
 	uint8_t datagram[64 + CLIENT_KEY_WRAPPED_MAX] = { 0 };
 	memcpy(datagram + 64, wrapped, len);
@@ -79,7 +81,9 @@ START_TEST(static_keys_have_the_form_of_stock_and_mode_0600)
 		ck_assert_int_eq(keygen(types[i], path, NULL, NULL), 0);
 		const char *text = contents(path);
 		ck_assert(static_key_read(text, strlen(text), &key));
-		ck_assert_int_eq(strncmp(text, "#\n# 2048 bit OpenVPN static key\n#\n-----BEGIN", strlen("#\n# 2048 bit OpenVPN static key\n#\n-----BEGIN")), 0);
+		ck_assert_int_eq(strncmp(text, "#\n# 2048 bit OpenVPN static key\n#\n-----BEGIN",
+					 strlen("#\n# 2048 bit OpenVPN static key\n#\n-----BEGIN")),
+			0);
 		ck_assert_uint_eq(strlen(text), 636);
 		ck_assert_int_eq(stat(path, &s), 0);
 		ck_assert_uint_eq(s.st_mode & 0777, 0600);
@@ -180,15 +184,17 @@ START_TEST(stock_takes_our_keys)
 	ck_assert_int_eq(keygen("tls-crypt", in_dir("static"), NULL, NULL), 0);
 	/* its client key from our server key, which it must read; and our reader must like what it made */
 	ck_assert_int_eq(run("openvpn --tls-crypt-v2 '%s' --genkey tls-crypt-v2-client '%s' > /dev/null",
-				 in_dir("server"), in_dir("theirs")), 0);
+				 in_dir("server"), in_dir("theirs")),
+		0);
 	struct static_key key;
 	uint8_t wrapped[CLIENT_KEY_WRAPPED_MAX];
 	size_t len = sizeof(wrapped);
 	const char *text = contents(in_dir("theirs"));
 	ck_assert(client_key_file_read(text, strlen(text), &key, wrapped, &len));
 	/* a crypto self test with our static key reads the whole of it */
-	ck_assert_int_eq(run("openvpn --test-crypto --cipher AES-256-CBC --secret '%s' > '%s' 2>&1", in_dir("static"),
-				 in_dir("out")), 0);
+	ck_assert_int_eq(run("openvpn --test-crypto --cipher AES-256-CBC --secret '%s' > '%s' 2>&1",
+				 in_dir("static"), in_dir("out")),
+		0);
 	/* both are 128 bytes in base64 under their titles */
 	ck_assert_int_eq(run("openvpn --genkey auth-token '%s' %s", in_dir("their-token"), ""), 0);
 	const char *ours = contents(in_dir("token")), *theirs = contents(in_dir("their-token"));
@@ -218,10 +224,16 @@ START_TEST(the_pki_is_whole_and_never_overwritten)
 	tls_key_free(&key);
 	ck_assert_int_ne(pkigen(in_dir("pki")), 0);
 	if (system("command -v openssl > /dev/null 2>&1") == 0) {
-		ck_assert_int_eq(run("cd '%s/pki' && openssl verify -purpose sslserver -CAfile ca.crt server.crt > "
-				     "/dev/null %s", dir, ""), 0);
-		ck_assert_int_eq(run("cd '%s/pki' && openssl verify -purpose sslclient -CAfile ca.crt client.crt > "
-				     "/dev/null %s", dir, ""), 0);
+		ck_assert_int_eq(
+			run("cd '%s/pki' && openssl verify -purpose sslserver -CAfile ca.crt server.crt > "
+			    "/dev/null %s",
+				dir, ""),
+			0);
+		ck_assert_int_eq(
+			run("cd '%s/pki' && openssl verify -purpose sslclient -CAfile ca.crt client.crt > "
+			    "/dev/null %s",
+				dir, ""),
+			0);
 	}
 	clean_up();
 }

@@ -21,7 +21,9 @@ static struct listener loopback4(enum proto proto, uint16_t port)
 
 static struct listener any6(bool v6only)
 {
-	struct listener l = { .proto = PROTO_UDP, .address_len = sizeof(struct sockaddr_in6), .v6only = v6only,
+	struct listener l = { .proto = PROTO_UDP,
+		.address_len = sizeof(struct sockaddr_in6),
+		.v6only = v6only,
 		.spelled = "test6" };
 	((struct sockaddr_in6 *)&l.address)->sin6_family = AF_INET6;
 	return l;
@@ -132,7 +134,8 @@ END_TEST
 START_TEST(a_failing_listener_leaves_no_earlier_one_open)
 {
 	struct listener two[2] = { loopback4(PROTO_UDP, 0), loopback4(PROTO_UDP, 0) };
-	((struct sockaddr_in *)&two[1].address)->sin_addr.s_addr = htonl(0xc0000201); /* 192.0.2.1 is nobody's */
+	((struct sockaddr_in *)&two[1].address)->sin_addr.s_addr =
+		htonl(0xc0000201); /* 192.0.2.1 is nobody's */
 	struct config config = { .listeners = two, .listener_count = 2, .mtu_discover = -1 };
 	struct listeners s;
 	int next = dup(0);

@@ -48,7 +48,8 @@ START_TEST(a_line_too_long_is_cut_and_still_ends)
 {
 	char line[16];
 	struct log_settings s = { .suppress_timestamps = true };
-	size_t len = log_format(line, sizeof(line), &s, moment, LOG_LEVEL_NOTICE, "0123456789012345678901234567890");
+	size_t len = log_format(
+		line, sizeof(line), &s, moment, LOG_LEVEL_NOTICE, "0123456789012345678901234567890");
 	ck_assert_uint_eq(len, 15);
 	ck_assert_int_eq(line[14], '\n');
 }
@@ -147,8 +148,9 @@ START_TEST(mute_lets_so_many_of_a_kind_pass_and_counts_the_rest)
 	for (int i = 0; i < 5; i++)
 		log_line(1, "client %d came", i);
 	log_line(1, "something else");
-	ck_assert_str_eq(contents(), "client 0 came\nclient 1 came\n"
-				     "3 variation(s) on previous 2 message(s) suppressed by --mute\nsomething else\n");
+	ck_assert_str_eq(contents(),
+		"client 0 came\nclient 1 came\n"
+		"3 variation(s) on previous 2 message(s) suppressed by --mute\nsomething else\n");
 	unlink(path);
 }
 END_TEST

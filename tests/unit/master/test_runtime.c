@@ -136,7 +136,8 @@ START_TEST(the_pid_file_has_our_pid_and_is_readable_by_all)
 }
 END_TEST
 
-/* What the first process of a daemon exits with, when the background one says `word` (-1: dies without a word). */
+/* What the first process of a daemon exits with, when the background one says `word` (-1: dies without a
+ * word). */
 static int first_process_exits_with(int word)
 {
 	pid_t first = fork();

@@ -21,18 +21,27 @@ static void set_up(void)
 {
 	char error[256];
 	setenv("TZ", "UTC", 1);
-	struct shm_sizes sizes = { .workers = 1, .max_clients = 8, .max_routes = 8, .pool4_count = 8, .pool6_count = 8,
+	struct shm_sizes sizes = { .workers = 1,
+		.max_clients = 8,
+		.max_routes = 8,
+		.pool4_count = 8,
+		.pool6_count = 8,
 		.ring_bytes = 4096 };
 	shm = shm_create(&sizes, error, sizeof(error));
 	ck_assert_msg(shm != NULL, "%s", error);
-	facts = (struct status_facts){ .version = 2, .listeners = two, .listener_count = 1, .now_unix = NOW_UNIX,
-		.now_ms = NOW_MS };
+	facts = (struct status_facts){
+		.version = 2, .listeners = two, .listener_count = 1, .now_unix = NOW_UNIX, .now_ms = NOW_MS
+	};
 }
 
 static struct peer_identity identity_of(const char *name)
 {
-	struct peer_identity id = { .lease4 = LEASE_NONE, .lease6 = LEASE_NONE, .inner4 = 0x0a4d0002, .client_id = 3,
-		.connected_unix = CONNECTED, .connected_ms = NOW_MS - 13000 };
+	struct peer_identity id = { .lease4 = LEASE_NONE,
+		.lease6 = LEASE_NONE,
+		.inner4 = 0x0a4d0002,
+		.client_id = 3,
+		.connected_unix = CONNECTED,
+		.connected_ms = NOW_MS - 13000 };
 	snprintf(id.common_name, sizeof(id.common_name), "%s", name);
 	snprintf(id.cipher, sizeof(id.cipher), "AES-256-GCM");
 	id.peer_address = (struct link_address){ .family = 4, .port = 59911, .ip = { 127, 0, 0, 1 } };
@@ -85,7 +94,8 @@ END_TEST
 
 static const char version_2[] =
 	"TIME,2026-11-22 15:47:52,1795362472\n"
-	"HEADER,CLIENT_LIST,Common Name,Real Address,Virtual Address,Virtual IPv6 Address,Bytes Received,Bytes "
+	"HEADER,CLIENT_LIST,Common Name,Real Address,Virtual Address,Virtual IPv6 Address,Bytes "
+	"Received,Bytes "
 	"Sent,Connected Since,Connected Since (time_t),Username,Client ID,Peer ID,Data Channel Cipher\n"
 	"CLIENT_LIST,Test-Client,127.0.0.1:59911,10.77.0.2,fd00:77::1000,5401,5478,2026-11-22 "
 	"15:47:39,1795362459,UNDEF,3,0,AES-256-GCM\n"
@@ -147,9 +157,11 @@ START_TEST(a_name_with_separators_or_line_ends_stays_one_field)
 	set_up();
 	struct peer_identity id = identity_of("evil,name\nEND\t\x1b[0m");
 	session(&id, PEER_ACTIVE);
-	ck_assert_ptr_nonnull(strstr(text(), "CLIENT_LIST,evil\\x2cname\\x0aEND\\x09\\x1b[0m,127.0.0.1:59911,"));
+	ck_assert_ptr_nonnull(
+		strstr(text(), "CLIENT_LIST,evil\\x2cname\\x0aEND\\x09\\x1b[0m,127.0.0.1:59911,"));
 	facts.version = 3;
-	ck_assert_ptr_nonnull(strstr(text(), "CLIENT_LIST\tevil\\x2cname\\x0aEND\\x09\\x1b[0m\t127.0.0.1:59911\t"));
+	ck_assert_ptr_nonnull(
+		strstr(text(), "CLIENT_LIST\tevil\\x2cname\\x0aEND\\x09\\x1b[0m\t127.0.0.1:59911\t"));
 }
 END_TEST
 
@@ -173,7 +185,8 @@ START_TEST(addresses_name_their_protocol_when_listeners_differ)
 	struct peer_identity id = identity_of("a");
 	session(&id, PEER_ACTIVE);
 	id.link = 1;
-	id.peer_address = (struct link_address){ .family = 6, .port = 1194, .ip = { [0] = 0x20, [1] = 1, [15] = 1 } };
+	id.peer_address =
+		(struct link_address){ .family = 6, .port = 1194, .ip = { [0] = 0x20, [1] = 1, [15] = 1 } };
 	session(&id, PEER_ACTIVE);
 	id.link = 4000000000u; /* nonsense in the table does not lead outside the list */
 	session(&id, PEER_ACTIVE);
@@ -189,7 +202,9 @@ START_TEST(the_file_is_replaced_whole_and_not_readable_by_all)
 	char dir[] = "/tmp/vpnserverd-status-XXXXXX", path[64];
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	snprintf(path, sizeof(path), "%s/status", dir);
-	struct config config = { .status_file = path, .status_version = 2, .listeners = two, .listener_count = 1 };
+	struct config config = {
+		.status_file = path, .status_version = 2, .listeners = two, .listener_count = 1
+	};
 	FILE *old = fopen(path, "w");
 	fputs("old\n", old);
 	ck_assert_int_eq(status_write(&config, shm), 0);

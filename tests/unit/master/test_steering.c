@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The steering programs in the kernel: real sockets on loopback, a real tun device in a network namespace of our own.
- * Skipped (77) where bpf() is refused. */
+ * The steering programs in the kernel: real sockets on loopback, a real tun device in a network namespace of
+ * our own. Skipped (77) where bpf() is refused. */
 #include "master/steering.h"
 
 #include "master/listen.h"
@@ -24,7 +24,9 @@ static struct in6_addr pool6;
 static void open_steering(bool with_pool6)
 {
 	inet_pton(AF_INET6, "fd77::1000", &pool6);
-	struct steering_sizes sizes = { .peers = PEERS, .pool_count = POOL_COUNT, .pool4_first = POOL_FIRST,
+	struct steering_sizes sizes = { .peers = PEERS,
+		.pool_count = POOL_COUNT,
+		.pool4_first = POOL_FIRST,
 		.pool6_first = with_pool6 ? pool6.s6_addr : NULL };
 	ck_assert_int_eq(steering_open(&sizes, &steering), 0);
 }
@@ -53,7 +55,9 @@ static int client;
 
 static void open_group(void)
 {
-	struct listener l = { .proto = PROTO_UDP, .address_len = sizeof(struct sockaddr_in), .spelled = "test" };
+	struct listener l = {
+		.proto = PROTO_UDP, .address_len = sizeof(struct sockaddr_in), .spelled = "test"
+	};
 	struct sockaddr_in *in = (struct sockaddr_in *)&l.address;
 	in->sin_family = AF_INET;
 	in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -133,11 +137,16 @@ static int out4, out6;
 static void open_tunnel(void)
 {
 	ck_assert_int_eq(unshare(CLONE_NEWNET), 0);
-	struct config config = { .dev = "tun", .tun_mtu = 1400, .ifconfig_on = true, .local4 = 0x0a4d0001,
-		.netmask4 = 0xffff0000, .ifconfig6_on = true, .bits6 = 64 };
+	struct config config = { .dev = "tun",
+		.tun_mtu = 1400,
+		.ifconfig_on = true,
+		.local4 = 0x0a4d0001,
+		.netmask4 = 0xffff0000,
+		.ifconfig6_on = true,
+		.bits6 = 64 };
 	inet_pton(AF_INET6, "fd77::1", &config.local6);
 	ck_assert_int_eq(tunnel_open(&config, WORKERS, &tunnel), 0);
-	ck_assert_int_eq(netlink_set_up(&config, tunnel.index), 0);
+	ck_assert_int_eq(netlink_set_up(&config, tunnel.index, NULL), 0);
 	ck_assert_int_eq(steering_attach_tunnel(&steering, tunnel.queues[0]), 0);
 	while (who_got_it(tunnel.queues, 100) >= 0)
 		; /* what the kernel says to a new interface */
@@ -147,7 +156,9 @@ static void open_tunnel(void)
 
 static int packet4_got_by(uint32_t address)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(address) };
+	struct sockaddr_in to = {
+		.sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(address)
+	};
 	ck_assert_int_eq(sendto(out4, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)), 1);
 	return who_got_it(tunnel.queues, 1000);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The tunnel device and its settings, in a network namespace of our own; skipped (77) without the right to make one. */
+ * The tunnel device and its settings, in a network namespace of our own; skipped (77) without the right to
+ * make one. */
 #include "master/netlink.h"
 #include "master/tunnel.h"
 
@@ -16,11 +17,15 @@
 #include <unistd.h>
 
 static struct config config;
+static bool added[8];
 
 static void fresh_namespace(void)
 {
 	ck_assert_int_eq(unshare(CLONE_NEWNET), 0);
-	config = (struct config){ .dev = "tun", .tun_mtu = 1400, .ifconfig_on = true, .local4 = 0x0a4d0001,
+	config = (struct config){ .dev = "tun",
+		.tun_mtu = 1400,
+		.ifconfig_on = true,
+		.local4 = 0x0a4d0001,
 		.netmask4 = 0xffffff00 };
 }
 
@@ -62,7 +67,9 @@ START_TEST(dev_tun_takes_the_first_free_unit)
 	ck_assert_int_ne(fcntl(first.queues[1], F_GETFL) & O_NONBLOCK, 0);
 	ck_assert_int_ne(fcntl(first.queues[1], F_GETFD) & FD_CLOEXEC, 0);
 	tunnel_close(&first);
+	tunnel_close(&second);
 	ck_assert_uint_eq(if_nametoindex("tun0"), 0);
+	tunnel_close(&second);
 }
 END_TEST
 
@@ -75,7 +82,7 @@ START_TEST(dev_null_has_no_queue)
 	ck_assert_int_eq(t.queues[0], -1);
 	ck_assert_int_eq(t.queues[1], -1);
 	ck_assert_uint_eq(t.index, 0);
-	ck_assert_int_eq(netlink_set_up(&config, t.index), 0);
+	ck_assert_int_eq(netlink_set_up(&config, t.index, added), 0);
 	tunnel_close(&t);
 }
 END_TEST
@@ -88,9 +95,9 @@ START_TEST(a_persistent_device_is_opened_and_stays)
 	struct tunnel t;
 	ck_assert_int_eq(tunnel_open(&config, 2, &t), 0);
 	ck_assert(t.persistent && t.multi_queue);
-	ck_assert_int_eq(netlink_set_up(&config, t.index), 0);
+	ck_assert_int_eq(netlink_set_up(&config, t.index, added), 0);
 	ck_assert_ptr_nonnull(strstr(said("ip -4 addr show dev vpn7"), "10.77.0.1/24"));
-	netlink_undo(&config, t.index, t.persistent);
+	netlink_undo(&config, t.index, t.persistent, added);
 	ck_assert_ptr_null(strstr(said("ip -4 addr show dev vpn7"), "10.77.0.1"));
 	tunnel_close(&t);
 	ck_assert_uint_ne(if_nametoindex("vpn7"), 0);
@@ -135,7 +142,8 @@ START_TEST(the_device_gets_its_mtu_queue_length_addresses_and_routes)
 	fresh_namespace();
 	struct route4 four[] = { { .network = 0x0a4e0000, .netmask = 0xffff0000, .metric = -1 },
 		{ .network = 0x0a4f0000, .netmask = 0xffff0000, .gateway = 0x0a4d0002, .metric = 77 } };
-	struct route6 six[] = { { .bits = 48, .metric = -1 }, { .bits = 48, .has_gateway = true, .metric = 5 } };
+	struct route6 six[] = { { .bits = 48, .metric = -1 },
+		{ .bits = 48, .has_gateway = true, .metric = 5 } };
 	inet_pton(AF_INET6, "fd78::", &six[0].network);
 	inet_pton(AF_INET6, "fd79::", &six[1].network);
 	inet_pton(AF_INET6, "fd77::2", &six[1].gateway);
@@ -148,7 +156,7 @@ START_TEST(the_device_gets_its_mtu_queue_length_addresses_and_routes)
 	config.route4_count = config.route6_count = 2;
 	struct tunnel t;
 	ck_assert_int_eq(tunnel_open(&config, 1, &t), 0);
-	ck_assert_int_eq(netlink_set_up(&config, t.index), 0);
+	ck_assert_int_eq(netlink_set_up(&config, t.index, added), 0);
 	const char *link = said("ip addr show dev tun0");
 	ck_assert_ptr_nonnull(strstr(link, "mtu 1400"));
 	ck_assert_ptr_nonnull(strstr(link, "qlen 333"));
@@ -162,7 +170,7 @@ START_TEST(the_device_gets_its_mtu_queue_length_addresses_and_routes)
 	routes = said("ip -6 route");
 	ck_assert_ptr_nonnull(strstr(routes, "fd78::/48 dev tun0"));
 	ck_assert_ptr_nonnull(strstr(routes, "fd79::/48 via fd77::2 dev tun0 metric 5"));
-	netlink_undo(&config, t.index, t.persistent);
+	netlink_undo(&config, t.index, t.persistent, added);
 	ck_assert_ptr_null(strstr(said("ip route"), "10.78"));
 	ck_assert_ptr_null(strstr(said("ip route"), "10.79"));
 	ck_assert_ptr_null(strstr(said("ip -6 route"), "fd78"));
@@ -176,7 +184,7 @@ START_TEST(net30_has_one_other_end)
 	config.remote4 = 0x0a4d0002;
 	struct tunnel t;
 	ck_assert_int_eq(tunnel_open(&config, 1, &t), 0);
-	ck_assert_int_eq(netlink_set_up(&config, t.index), 0);
+	ck_assert_int_eq(netlink_set_up(&config, t.index, added), 0);
 	ck_assert_ptr_nonnull(strstr(said("ip addr show dev tun0"), "inet 10.77.0.1 peer 10.77.0.2/32"));
 	tunnel_close(&t);
 }
@@ -191,7 +199,7 @@ START_TEST(noexec_leaves_addresses_and_routes_alone)
 	config.ifconfig_noexec = config.route_noexec = true;
 	struct tunnel t;
 	ck_assert_int_eq(tunnel_open(&config, 1, &t), 0);
-	ck_assert_int_eq(netlink_set_up(&config, t.index), 0);
+	ck_assert_int_eq(netlink_set_up(&config, t.index, added), 0);
 	ck_assert_ptr_null(strstr(said("ip addr show dev tun0"), "10.77"));
 	ck_assert_ptr_null(strstr(said("ip route"), "10.78"));
 	tunnel_close(&t);
@@ -201,14 +209,35 @@ END_TEST
 START_TEST(a_route_that_the_kernel_refuses_is_no_reason_to_fail)
 {
 	fresh_namespace();
-	struct route4 four[] = { { .network = 0x0a4e0000, .netmask = 0xffff0000, .gateway = 0xc0000201, .metric = -1 },
+	struct route4 four[] = {
+		{ .network = 0x0a4e0000, .netmask = 0xffff0000, .gateway = 0xc0000201, .metric = -1 },
+		{ .network = 0x0a4f0000, .netmask = 0xffff0000, .metric = -1 }
+	};
+	config.routes4 = four;
+	config.route4_count = 2;
+	struct tunnel t;
+	ck_assert_int_eq(tunnel_open(&config, 1, &t), 0);
+	ck_assert_int_eq(netlink_set_up(&config, t.index, added), 0);
+	ck_assert_ptr_nonnull(strstr(said("ip route"), "10.79.0.0/16"));
+	tunnel_close(&t);
+}
+END_TEST
+
+START_TEST(a_route_that_was_there_before_us_stays_after_us)
+{
+	fresh_namespace();
+	ck_assert_int_eq(system("ip link set lo up && ip route add 10.78.0.0/16 dev lo"), 0);
+	struct route4 four[] = { { .network = 0x0a4e0000, .netmask = 0xffff0000, .metric = -1 },
 		{ .network = 0x0a4f0000, .netmask = 0xffff0000, .metric = -1 } };
 	config.routes4 = four;
 	config.route4_count = 2;
 	struct tunnel t;
 	ck_assert_int_eq(tunnel_open(&config, 1, &t), 0);
-	ck_assert_int_eq(netlink_set_up(&config, t.index), 0);
-	ck_assert_ptr_nonnull(strstr(said("ip route"), "10.79.0.0/16"));
+	ck_assert_int_eq(netlink_set_up(&config, t.index, added), 0);
+	ck_assert(!added[0] && added[1]);
+	netlink_undo(&config, t.index, t.persistent, added);
+	ck_assert_ptr_nonnull(strstr(said("ip route"), "10.78.0.0/16 dev lo"));
+	ck_assert_ptr_null(strstr(said("ip route"), "10.79"));
 	tunnel_close(&t);
 }
 END_TEST
@@ -230,6 +259,7 @@ int main(void)
 	tcase_add_test(t, net30_has_one_other_end);
 	tcase_add_test(t, noexec_leaves_addresses_and_routes_alone);
 	tcase_add_test(t, a_route_that_the_kernel_refuses_is_no_reason_to_fail);
+	tcase_add_test(t, a_route_that_was_there_before_us_stays_after_us);
 	suite_add_tcase(suite, t);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

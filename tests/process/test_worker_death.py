@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: MIT
+"""kill -9 of a worker under load: its successor goes on with the sessions, no client notices more than a gap, no nonce
+is used twice, and renegotiation works afterwards."""
+import json
+import os
+import signal
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import hub  # noqa: E402
+import netns  # noqa: E402
+import runner  # noqa: E402
+from netns import Failed, wait_for  # noqa: E402
+
+KILLS, CLIENTS = 6, 5
+
+
+def expect(true, what):
+    if not true:
+        raise Failed(what)
+
+
+def all_ready(it):
+    return all(w["state"] == 2 for w in it.stats().workers)
+
+
+def kill_worker(it, index):
+    """The new pid; the old one died in whatever it was doing."""
+    old = it.worker_pids()[index]
+    os.kill(old, signal.SIGKILL)
+    return wait_for(f"worker {index} is back", lambda: all_ready(it) and it.worker_pids()[index] != old and
+                    it.worker_pids()[index])
+
+
+def started(net, it, names):
+    """Clients at both workers; the one at index 0 is behind the recording relay."""
+    record = os.path.join(net.folder, "record.json")
+    relay = hub.relay(net, "10.99.0.1:3000", "127.0.0.1:1194", "--record", record)
+    clients = [hub.start_client(net, i, name, port=3000 if i == 0 else 1194) for i, name in enumerate(names)]
+    hub.wait_connected(*clients)
+    return relay, record, clients
+
+
+@runner.alone
+def test_no_client_reconnects_when_workers_are_killed(folder):
+    names = [f"c{i}" for i in range(CLIENTS)]
+    hub.make_pki(folder, names)
+    with netns.Net(CLIENTS, folder) as net:
+        it = hub.Hub(net, hub.hub_config(folder, "client-to-client"))
+        relay, record, clients = started(net, it, names)
+        owners = [it.row(n)[1]["owner"] for n in names]
+        slots = [it.row(n)[0] for n in names]
+        inside = [hub.tun_address(n) for n in net.clients]
+        seconds = KILLS * 3 + 4
+        runs = {}
+        for i in (0, 1, 2):
+            runs[f"down{i}"] = hub.stream(net, net.hub, net.clients[i], inside[i], 1000, seconds, name=f"down{i}")
+            runs[f"up{i}"] = hub.stream(net, net.clients[i], net.hub, "10.77.0.1", 1000, seconds, port=7100 + i,
+                                        name=f"up{i}")
+        results = {}
+
+        def load(name, client, *words):
+            try:
+                results[name] = hub.iperf(net, net.hub, net.clients[client], "10.77.0.1", *words, seconds=seconds - 1,
+                                          port=5201 + client)
+            except Failed as e:
+                results[name] = e
+        threads = [threading.Thread(target=load, args=("iperf up", 3, "-b", "50M")),
+                   threading.Thread(target=load, args=("iperf down", 4, "-R", "-b", "50M"))]
+        for thread in threads:
+            thread.start()
+        began = time.monotonic()
+        for kill in range(KILLS):
+            wait_for("the next kill", lambda: time.monotonic() > began + 1 + 3 * kill, 10)
+            kill_worker(it, kill % 2)
+        for thread in threads:
+            thread.join()
+        figures = {name: finish() for name, finish in runs.items()}
+        runner.say(f"owners {owners}; gaps in ms and packets lost by {KILLS} kills of a 1 kHz stream:")
+        for name, f in figures.items():
+            runner.say(f"  {name}: gaps {f['gaps_ms'][:KILLS]}, lost {f['lost']}, duplicates {f['duplicates']}")
+        for name, result in results.items():
+            expect(not isinstance(result, Failed), f"{name}: {result}")
+            expect(not hub.stalls(result), f"{name}: nothing moved in the seconds from {hub.stalls(result)}")
+        for name, f in figures.items():
+            expect(f["longest_gap_ms"] < 1000, f"{name} stood still for {f['longest_gap_ms']} ms")
+            expect(f["duplicates"] == 0, f"{name}: {f['duplicates']} came twice")
+        for i, client in enumerate(clients):
+            expect(client.text().count(hub.CONNECTED) == 1 and "Restart" not in client.text(),
+                   f"{names[i]} connected anew")
+        expect([it.row(n)[0] for n in names] == slots, "other peer ids")
+        done = it.counters()["RENEGOTIATIONS"]
+        wait_for("adopted sessions renegotiate", lambda: it.counters()["RENEGOTIATIONS"] >= done + 1 or done > CLIENTS, 15)
+        time.sleep(0.1)
+        expect(not netns.pings([(n, "10.77.0.1") for n in net.clients]), "no way through afterwards")
+        counters = it.counters()
+        expect(counters["ADOPTED"] >= KILLS and counters["GIVEN_UP"] == 0, f"adopted {counters['ADOPTED']}, given up "
+               f"{counters['GIVEN_UP']}")
+        relay.stop()
+        with open(record) as f:
+            seen = json.load(f)
+        runner.say(f"recorded {seen['down']} datagrams to a client under {seen['keys']} keys: "
+                   f"{len(seen['repeated'])} nonces twice")
+        expect(not seen["repeated"] and seen["keys"] > 1, f"nonces repeated: {seen['repeated'][:10]}")
+
+
+@runner.alone
+def test_adopted_sessions_renegotiate_and_new_clients_connect(folder):
+    names = ["c0", "c1", "c2", "late"]
+    hub.make_pki(folder, names)
+    with netns.Net(4, folder) as net:
+        it = hub.Hub(net, hub.hub_config(folder))
+        clients = [hub.start_client(net, i, names[i]) for i in range(3)]
+        hub.wait_connected(*clients)
+        for index in range(2):
+            kill_worker(it, index)
+        wait_for("each renegotiated", lambda: it.counters()["RENEGOTIATIONS"] >= 3, 20)
+        expect(not netns.pings([(n, "10.77.0.1") for n in net.clients[:3]]), "no way through")
+        late = hub.start_client(net, 3, "late")
+        hub.wait_connected(late)
+        expect(not netns.pings([(n, "10.77.0.1") for n in net.clients]), "no way through for the late one")
+        expect(all(c.text().count(hub.CONNECTED) == 1 for c in clients), "a client connected anew")
+
+
+@runner.alone
+def test_a_worker_killed_during_handshakes_harms_nobody_else(folder):
+    """Handshakes die with their worker; the clients begin anew by themselves and all get in."""
+    names = [f"c{i}" for i in range(6)]
+    hub.make_pki(folder, names)
+    with netns.Net(6, folder) as net:
+        it = hub.Hub(net, hub.hub_config(folder))
+        steady = hub.start_client(net, 0, "c0")
+        hub.wait_connected(steady)
+        clients = [hub.start_client(net, i, names[i], "hand-window 5") for i in range(1, 6)]
+        wait_for("handshakes", lambda: it.counters()["HANDSHAKES_STARTED"] > 2)
+        for index in range(2):
+            kill_worker(it, index)
+        hub.wait_connected(*clients, seconds=40)
+        expect(not netns.pings([(n, "10.77.0.1") for n in net.clients]), "no way through")
+        expect(steady.text().count(hub.CONNECTED) == 1, "the first client connected anew")
+
+
+@runner.alone
+def test_the_keyholder_is_replaced_and_clients_go_on_connecting(folder):
+    hub.make_pki(folder, ["c0", "c1"])
+    with netns.Net(2, folder) as net:
+        it = hub.Hub(net, hub.hub_config(folder))
+        first = hub.start_client(net, 0, "c0")
+        hub.wait_connected(first)
+        holder = [p for p in it.pids()[1:] if p not in it.worker_pids()]
+        expect(len(holder) == 1, f"keyholders: {holder}")
+        os.kill(holder[0], signal.SIGKILL)
+        wait_for("another keyholder", lambda: [p for p in it.pids()[1:] if p not in it.worker_pids() + holder])
+        hub.wait_connected(hub.start_client(net, 1, "c1"), seconds=30)
+        expect(not netns.pings([(n, "10.77.0.1") for n in net.clients]), "no way through")
+        expect(first.text().count(hub.CONNECTED) == 1, "the first client connected anew")
+
+
+if __name__ == "__main__":
+    sys.exit(runner.main(globals()))
