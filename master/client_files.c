@@ -16,7 +16,8 @@ bool client_file_name(const char *common_name, char *out, size_t room)
 {
 	size_t len = strlen(common_name);
 
-	if (!len || len >= room || len > 255 || strcmp(common_name, ".") == 0 || strcmp(common_name, "..") == 0)
+	if (!len || len >= room || len > 255 || strcmp(common_name, ".") == 0 ||
+		strcmp(common_name, "..") == 0)
 		return false;
 	for (size_t i = 0; i <= len; i++) {
 		char c = common_name[i];
@@ -66,7 +67,8 @@ int client_file_read(const char *directory, const char *name, char **text, size_
 	int dir = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	if (dir < 0)
-		return errno == ENOENT ? -ENOTDIR : -errno; /* a directory that is gone is no "no such client" */
+		return errno == ENOENT ? -ENOTDIR
+				       : -errno; /* a directory that is gone is no "no such client" */
 	int fd = (int)syscall(SYS_openat2, dir, name, &how, sizeof(how));
 	int error = -errno;
 	close(dir);

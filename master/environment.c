@@ -125,8 +125,8 @@ void environment_clear(struct environment *e)
 
 /* -- the hub's own -- */
 
-__attribute__((format(printf, 4, 5))) static void set_n(struct environment *e, const char *name, unsigned n,
-	const char *format, ...)
+__attribute__((format(printf, 4, 5))) static void set_n(
+	struct environment *e, const char *name, unsigned n, const char *format, ...)
 {
 	char numbered[64], value[256];
 	va_list args;
@@ -212,8 +212,8 @@ static void add_routes(struct environment *e, const struct config *c)
 	}
 }
 
-void environment_of_hub(struct environment *e, const struct config *c, const char *device, pid_t pid,
-	long long started_unix)
+void environment_of_hub(
+	struct environment *e, const struct config *c, const char *device, pid_t pid, long long started_unix)
 {
 	if (c->file)
 		environment_set(e, "config", c->file);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What scripts find in their environment: names and values as OpenVPN has them (its manual, "Environmental variables"),
- * and nothing that we found in our own. */
+ * What scripts find in their environment: names and values as OpenVPN has them (its manual, "Environmental
+ * variables"), and nothing that we found in our own. */
 #ifndef MASTER_ENVIRONMENT_H
 #define MASTER_ENVIRONMENT_H
 
@@ -15,11 +15,11 @@ struct environment {
 	bool failed; /* out of memory: something is missing, so it must not be used */
 };
 
-/* Sets one, in place of an earlier one of that name. In the name what is no letter, digit or `_` becomes `_`, in the value
- * what is not printable. */
+/* Sets one, in place of an earlier one of that name. In the name what is no letter, digit or `_` becomes `_`,
+ * in the value what is not printable. */
 void environment_set(struct environment *e, const char *name, const char *value);
-__attribute__((format(printf, 3, 4))) void environment_format(struct environment *e, const char *name,
-	const char *format, ...);
+__attribute__((format(printf, 3, 4))) void environment_format(
+	struct environment *e, const char *name, const char *format, ...);
 void environment_unset(struct environment *e, const char *name);
 /* NULL: not set. Borrowed until the next change. */
 const char *environment_get(const struct environment *e, const char *name);

@@ -33,7 +33,8 @@ _Noreturn static void be_born(const struct helper_birth *birth, pid_t parent, in
 
 	if (b.forget)
 		b.forget(b.context);
-	int error = b.sudo ? privilege_drop_ids(b.uid, b.gid, parent) : privilege_drop_all(b.uid, b.gid, parent);
+	int error =
+		b.sudo ? privilege_drop_ids(b.uid, b.gid, parent) : privilege_drop_all(b.uid, b.gid, parent);
 	if (error) {
 		snprintf(text, sizeof(text), "the helper cannot give up its rights: %s", strerror(-error));
 		tell_master(control, HELPER_REPORT_FAILED, text);
@@ -104,14 +105,17 @@ int helper_start(const struct helper_birth *birth, struct helper *out, char erro
 	return result;
 }
 
-/* The helper reads commands whenever it is not at work on something short, so waiting for room is short too. */
+/* The helper reads commands whenever it is not at work on something short, so waiting for room is short too.
+ */
 static int command(struct helper *helper, enum helper_command_kind kind, unsigned worker, int fd)
 {
 	struct helper_command c = { .kind = kind, .worker = worker };
 	union {
 		struct cmsghdr head;
 		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = { .head = { .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
+	} control = { .head = { .cmsg_len = CMSG_LEN(sizeof(int)),
+			      .cmsg_level = SOL_SOCKET,
+			      .cmsg_type = SCM_RIGHTS } };
 	struct iovec part = { .iov_base = &c, .iov_len = sizeof(c) };
 	struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1 };
 	struct pollfd p = { .fd = helper->control, .events = POLLOUT };
@@ -143,7 +147,8 @@ int helper_tell(struct helper *helper, const struct config *config, const struct
 int helper_channel(struct helper *helper, unsigned worker)
 {
 	int ends[2];
-	/* Blocking ends: each call says itself when it must not wait. A worker's last messages may, for a bounded time. */
+	/* Blocking ends: each call says itself when it must not wait. A worker's last messages may, for a
+	 * bounded time. */
 	struct timeval patience = { .tv_usec = 300000 };
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return -errno;

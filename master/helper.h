@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The process that asks scripts and reads the files of clients, so that neither a worker nor the master's loop ever waits
- * for one. It has an unprivileged account and no capability (hub.script-sudo leaves a way to gain some), one private
- * channel per worker (worker/helper_wire.h), and one to the master. */
+ * The process that asks scripts and reads the files of clients, so that neither a worker nor the master's
+ * loop ever waits for one. It has an unprivileged account and no capability (hub.script-sudo leaves a way to
+ * gain some), one private channel per worker (worker/helper_wire.h), and one to the master. */
 #ifndef MASTER_HELPER_H
 #define MASTER_HELPER_H
 
@@ -13,8 +13,8 @@
 #include <sys/types.h>
 
 enum {
-	HELPER_SCRIPTS_MAX = 32,  /* scripts at a time */
-	HELPER_QUEUE_MAX = 2048,  /* requests that wait; with more, workers wait with theirs */
+	HELPER_SCRIPTS_MAX = 32, /* scripts at a time */
+	HELPER_QUEUE_MAX = 2048, /* requests that wait; with more, workers wait with theirs */
 	HELPER_ERROR_MAX = 256,
 };
 
@@ -26,18 +26,19 @@ struct helper {
 struct helper_birth {
 	uid_t uid;
 	gid_t gid;
-	bool sudo;                     /* programs that it executes may gain rights */
-	bool silent;                   /* no standard error either */
+	bool sudo;		       /* programs that it executes may gain rights */
+	bool silent;		       /* no standard error either */
 	void (*forget)(void *context); /* called in the child: lets go of what the fork copied; may be NULL */
 	void *context;
 };
 
-/* Forks one and waits until it has given up its rights. It knows no plan yet: helper_tell(). 0 or a negative errno, `error`
- * says why. The child is reaped by whoever reaps all children. */
+/* Forks one and waits until it has given up its rights. It knows no plan yet: helper_tell(). 0 or a negative
+ * errno, `error` says why. The child is reaped by whoever reaps all children. */
 int helper_start(const struct helper_birth *birth, struct helper *out, char error[HELPER_ERROR_MAX]);
 /* The plan that counts from now on. 0 or a negative errno. */
 int helper_tell(struct helper *helper, const struct config *config, const struct environment *base);
-/* A new private channel for a worker, replacing its earlier one. Returns the worker's end, or a negative errno. */
+/* A new private channel for a worker, replacing its earlier one. Returns the worker's end, or a negative
+ * errno. */
 int helper_channel(struct helper *helper, unsigned worker);
 /* Writes the lines it sent to the log. False: it is gone. */
 bool helper_listen(struct helper *helper);

@@ -77,8 +77,9 @@ int helper_plan_write(const struct config *c, const struct environment *base)
 	} else if (other >= 0) {
 		close(other);
 	}
-	if (!error && (lseek(fd, 0, SEEK_SET) < 0 ||
-			      fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0))
+	if (!error &&
+		(lseek(fd, 0, SEEK_SET) < 0 ||
+			fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0))
 		error = -errno;
 	if (!error)
 		return fd;

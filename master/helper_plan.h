@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What the helper must know of the configuration, and nothing more: the master writes it into a memfd at each start and
- * reload, so the helper itself outlives reloads and holds no key. */
+ * What the helper must know of the configuration, and nothing more: the master writes it into a memfd at each
+ * start and reload, so the helper itself outlives reloads and holds no key. */
 #ifndef MASTER_HELPER_PLAN_H
 #define MASTER_HELPER_PLAN_H
 
@@ -12,11 +12,11 @@ enum { HELPER_SCRIPT_MS = 30000 /* a script's time; the hand-window, if that is 
 struct helper_plan {
 	struct environment base;
 	char **connect, **disconnect; /* argument vectors, NULL at the end; NULL: no such script */
-	char *directory;              /* client-config-dir; NULL: none */
+	char *directory;	      /* client-config-dir; NULL: none */
 	char *tmp_dir;
-	bool exclusive, allowed;      /* ccd-exclusive; script-security lets scripts run */
+	bool exclusive, allowed; /* ccd-exclusive; script-security lets scripts run */
 	unsigned script_ms, deferred_ms;
-	unsigned slots;               /* sessions there can be */
+	unsigned slots; /* sessions there can be */
 };
 
 /* Does anything in it take a helper? */

@@ -45,8 +45,8 @@ static void limit_all(void)
 	limit(RLIMIT_MEMLOCK, 64 << 10);
 }
 
-_Noreturn static void become(const char *const *words, const char *const *environment, int output, bool limited,
-	pid_t parent)
+_Noreturn static void become(
+	const char *const *words, const char *const *environment, int output, bool limited, pid_t parent)
 {
 	setpgid(0, 0);
 	for (int number = 1; number < NSIG; number++)
@@ -56,8 +56,9 @@ _Noreturn static void become(const char *const *words, const char *const *enviro
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	int null = open("/dev/null", O_RDONLY);
-	if (getppid() != parent || null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 ||
-		dup2(output, STDERR_FILENO) < 0 || close_range(3, ~0u, 0) < 0)
+	if (getppid() != parent || null < 0 || dup2(null, STDIN_FILENO) < 0 ||
+		dup2(output, STDOUT_FILENO) < 0 || dup2(output, STDERR_FILENO) < 0 ||
+		close_range(3, ~0u, 0) < 0)
 		_exit(126);
 	umask(022);
 	limit(RLIMIT_CORE, 0);
@@ -141,7 +142,8 @@ bool script_ended(const struct script *s, int *status)
 {
 	siginfo_t info = { 0 };
 
-	if (s->pid <= 0 || waitid(P_PID, (id_t)s->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid != s->pid)
+	if (s->pid <= 0 || waitid(P_PID, (id_t)s->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
+		info.si_pid != s->pid)
 		return false;
 	*status = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
 	return true;
@@ -177,7 +179,8 @@ int script_run(const char *const *words, const char *const *environment, span_ms
 	if (error)
 		return error;
 	while (!script_ended(&s, &status)) {
-		struct pollfd polls[2] = { { .fd = s.pid_fd, .events = POLLIN }, { .fd = s.output_fd, .events = POLLIN } };
+		struct pollfd polls[2] = { { .fd = s.pid_fd, .events = POLLIN },
+			{ .fd = s.output_fd, .events = POLLIN } };
 		span_ms left = s.kill_at - now_ms();
 		if (left <= 0) {
 			script_kill(&s);

@@ -28,8 +28,8 @@ bool helper_answer_ok(const struct helper_answer *a, size_t got)
 {
 	if (got < HELPER_ANSWER_HEAD || got > sizeof(*a))
 		return false;
-	return (a->verdict == HELPER_ALLOW || a->verdict == HELPER_DENY) && a->reason_len <= HELPER_REASON_MAX &&
-	       a->lines_len <= HELPER_LINES_MAX &&
+	return (a->verdict == HELPER_ALLOW || a->verdict == HELPER_DENY) &&
+	       a->reason_len <= HELPER_REASON_MAX && a->lines_len <= HELPER_LINES_MAX &&
 	       (size_t)a->reason_len + a->lines_len == got - HELPER_ANSWER_HEAD;
 }
 

@@ -31,6 +31,7 @@ enum {
 	ORPHAN_MS = 4000,  /* how long we go on telling clients once the master is gone */
 	CRL_MAX = 1 << 22,
 	IDLE_MS = 1000,
+	HELPER_RETRY_MS = 20,
 };
 
 /* -- last words -- */
@@ -169,6 +170,10 @@ static bool take_orders(void *context)
 		case ORDER_CRL:
 			take_crl(w, fd);
 			break;
+		case ORDER_HELPER:
+			scripts_set_helper(w, fd);
+			fd = -1;
+			break;
 		case ORDER_RESTART_ALL:
 			stop_sessions(w, "RESTART", "restarted by SIGUSR1");
 			break;
@@ -293,6 +298,7 @@ static int make_loop(struct worker *w)
 		.tun = w->has_tun ? &w->tun : NULL,
 		.orders_fd = w->born->orders_fd,
 		.keyholder_fd = w->born->keyholder_fd,
+		.helper_fd = w->helper_fd,
 		.wake_fds = w->born->wake_fds,
 		.index = w->born->index,
 		.workers = w->born->workers,
@@ -302,6 +308,7 @@ static int make_loop(struct worker *w)
 			.woken = handover_take,
 			.order_said = take_orders,
 			.keyholder_said = signing_answers,
+			.helper_said = scripts_answers,
 			.context = w,
 		},
 	};
@@ -361,6 +368,8 @@ static bool be_born(struct worker *w)
 static mono_ms next_wake(const struct worker *w)
 {
 	mono_ms at = mono_earlier(timer_wheel_wake_at(w->wheel), w->publish_at);
+	if (w->helper_first)
+		at = mono_earlier(at, w->now + HELPER_RETRY_MS);
 	return w->stopping ? mono_earlier(at, w->stop_at) : at;
 }
 
@@ -374,6 +383,8 @@ static void chores(struct worker *w)
 	}
 	if (w->now >= w->secret_at)
 		share_secret(w);
+	if (w->helper_first)
+		scripts_flush(w, false);
 }
 
 static int live(struct worker *w)
@@ -404,6 +415,8 @@ int worker_run(const struct inherited *inherited)
 	w->counters = &stats_worker(inherited->stats, inherited->index)->counters;
 	w->verb = inherited->config->verb;
 	w->sign_last = &w->sign_first;
+	w->helper_fd = inherited->helper_fd;
+	w->helper_last = &w->helper_first;
 	w->now = loop_now();
 	w->sessions = calloc(inherited->config->max_clients, sizeof(*w->sessions));
 	w->wheel = timer_wheel_new(w->now);
@@ -418,6 +431,7 @@ int worker_run(const struct inherited *inherited)
 		order_send(inherited->orders_fd, ANSWER_READY, 0, NULL, 0, -1);
 		status = live(w);
 		sessions_free(w, w->leaving);
+		scripts_flush(w, true);
 	}
 	loop_clear(&w->loop);
 	vpn_endpoint_free(&w->endpoint);
