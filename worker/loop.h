@@ -32,8 +32,8 @@ struct loop_handlers {
 	void (*woken)(void *context); /* look into the handover rings */
 	bool (*order_said)(void *context);
 	bool (*keyholder_said)(void *context);
-	bool (*helper_said)(void *context); /* NULL: there is none */
 	void *context;
+	bool (*helper_said)(void *context); /* NULL: there is none */
 };
 
 struct loop_params {
