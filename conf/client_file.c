@@ -53,6 +53,7 @@ void client_push_add(struct parse *p, const char *option)
 
 void read_push_reset(struct parse *p, const struct line *line)
 {
+	(void)line;
 	p->client->push_count = 0;
 }
 
@@ -79,6 +80,7 @@ void read_push_remove(struct parse *p, const struct line *line)
 
 void read_disable(struct parse *p, const struct line *line)
 {
+	(void)line;
 	p->client->disable = true;
 }
 

@@ -15,6 +15,7 @@ void read_mode(struct parse *p, const struct line *line)
 
 void read_tls_server(struct parse *p, const struct line *line)
 {
+	(void)line;
 	p->draft.tls_server = true;
 }
 
@@ -145,11 +146,13 @@ void read_push(struct parse *p, const struct line *line)
 
 void read_client_to_client(struct parse *p, const struct line *line)
 {
+	(void)line;
 	p->config->client_to_client = true;
 }
 
 void read_duplicate_cn(struct parse *p, const struct line *line)
 {
+	(void)line;
 	p->config->duplicate_cn = true;
 }
 

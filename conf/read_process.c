@@ -55,16 +55,19 @@ void read_daemon(struct parse *p, const struct line *line)
 
 void read_suppress_timestamps(struct parse *p, const struct line *line)
 {
+	(void)line;
 	p->config->suppress_timestamps = true;
 }
 
 void read_machine_readable_output(struct parse *p, const struct line *line)
 {
+	(void)line;
 	p->config->machine_readable = true;
 }
 
 void read_errors_to_stderr(struct parse *p, const struct line *line)
 {
+	(void)line;
 	p->config->errors_to_stderr = true;
 }
 
@@ -111,6 +114,7 @@ void read_nice(struct parse *p, const struct line *line)
 
 void read_mlock(struct parse *p, const struct line *line)
 {
+	(void)line;
 	p->config->mlock = true;
 }
 

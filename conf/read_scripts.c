@@ -121,11 +121,13 @@ void read_script_security(struct parse *p, const struct line *line)
 
 void read_down_pre(struct parse *p, const struct line *line)
 {
+	(void)line;
 	p->config->scripts.down_pre = true;
 }
 
 void read_up_restart(struct parse *p, const struct line *line)
 {
+	(void)line;
 	p->config->scripts.up_restart = true;
 }
 
@@ -171,6 +173,7 @@ void read_client_config_dir(struct parse *p, const struct line *line)
 
 void read_ccd_exclusive(struct parse *p, const struct line *line)
 {
+	(void)line;
 	p->config->ccd_exclusive = true;
 }
 

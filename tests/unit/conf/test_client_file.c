@@ -16,6 +16,8 @@ static char told[4096], kept[8192];
 static void note_problem(
 	void *context, const char *file, int line, const char *directive, const char *what, const char *hint)
 {
+	(void)context;
+	(void)hint;
 	size_t len = strlen(told);
 	snprintf(told + len, sizeof(told) - len, "%s:%d: %s: %s\n", file, line, directive ? directive : "",
 		what);
@@ -23,6 +25,7 @@ static void note_problem(
 
 static void note_kept(void *context, const char *line, size_t len)
 {
+	(void)context;
 	size_t at = strlen(kept);
 	snprintf(kept + at, sizeof(kept) - at, "%.*s\n", (int)len, line);
 }
