@@ -63,7 +63,7 @@ def test_client_connect_gives_an_address_and_a_route_and_is_told_who_comes(folde
 env > $out/env
 echo "$#|$2" > $out/arguments
 echo "hello from the script"
-cat > "$1" <<EOF
+cat > "$2" <<EOF
 ifconfig-push 10.77.0.99 255.255.255.0
 push "route 192.168.77.0 255.255.255.0"
 EOF""")
@@ -291,6 +291,7 @@ def test_a_reload_changes_what_runs_and_forgets_nobody(folder):
             f.write(text.replace(f"client-disconnect {before}", f"client-disconnect {after}"))
         it.signal(signal.SIGHUP)
         it.wait_text("Reload done", 10)
+        it.wait_text("renegotiated, key id", 10)  # before, its new worker cannot hear it say that it leaves
         client.stop()
         line = wait_for("client-disconnect", lambda: said(folder, "left"), 20)
         expect(line == "after c0 linux\n", line)
