@@ -9,6 +9,7 @@
 #include "master/helper.h"
 #include "master/keyholder.h"
 #include "master/listen.h"
+#include "master/notify.h"
 #include "master/steering.h"
 #include "master/tunnel.h"
 #include "shm/segment.h"
@@ -109,6 +110,8 @@ struct master {
 	const char *end_signal; /* "sigterm"; NULL: none */
 	long long started_unix;
 	mono_ms status_at, tick_at; /* MONO_NEVER: not wanted */
+	struct notify notify;	    /* who started us wants to hear of our life */
+	mono_ms alive_at;	    /* the next sign of life; MONO_NEVER */
 	mono_ms status_earliest;    /* not more often than this when clients come and go */
 	struct stat crl_seen;
 };

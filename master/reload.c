@@ -21,6 +21,8 @@
 
 enum { CRL_MAX = 32 << 20 };
 
+static const char RELOAD_FAILED[] = "Running; the last reload failed, the log says why";
+
 int log_configure(const struct config *config)
 {
 	struct log_settings settings = { .file = config->log,
@@ -234,6 +236,7 @@ void reload(struct master *m)
 		m->reload_again = true;
 		return;
 	}
+	notify_reloading(&m->notify, "Reading the configuration again");
 	fresh.config = read_again(m);
 	if (!fresh.config)
 		goto failed;
@@ -273,6 +276,7 @@ failed:
 	log_line(LOG_LEVEL_ERROR, "Reload failed, everything stays as it was: %s", error);
 	generation_end(m, &fresh);
 	enter_directory(m->now.config);
+	notify_ready(&m->notify, RELOAD_FAILED);
 }
 
 void reload_undo(struct master *m)
@@ -289,6 +293,7 @@ void reload_undo(struct master *m)
 	log_configure(m->now.config);
 	change_helper(m);
 	m->status_at = m->now.config->status_file ? master_now() : MONO_NEVER;
+	notify_ready(&m->notify, RELOAD_FAILED);
 }
 
 void reload_settled(struct master *m)
@@ -299,6 +304,7 @@ void reload_settled(struct master *m)
 	m->before = (struct generation){ .key = { .key_fd = -1, .passphrase_fd = -1 },
 		.keyholder = { .pid = -1, .control = -1 } };
 	log_line(LOG_LEVEL_NOTICE, "Reload done: all workers run with the new configuration");
+	notify_ready(&m->notify, "Running");
 	if (m->reload_again) {
 		m->reload_again = false;
 		reload(m);

@@ -179,6 +179,8 @@ static void all_ready(struct master *m)
 	log_line(LOG_LEVEL_NOTICE, "Initialization Sequence Completed");
 	runtime_tell(m->tell_first, 0);
 	m->tell_first = -1;
+	notify_ready(&m->notify, "Running");
+	m->alive_at = m->notify.watchdog ? master_now() : MONO_NEVER;
 }
 
 static void worker_ready(struct master *m, unsigned index)
@@ -351,6 +353,7 @@ void supervise_stop(struct master *m, int exit_status)
 	bool was_running = m->phase == PHASE_RUNNING;
 	m->phase = PHASE_STOPPING;
 	m->exit_status = exit_status;
+	notify_stopping(&m->notify, "Ending");
 	if (was_running && m->now.config->status_file)
 		status_write(m->now.config, m->shm);
 	/* Told in any case: clients that know begin anew at once instead of after their ping-restart. */
@@ -500,6 +503,10 @@ static void on_time(struct master *m)
 		finish_helper(m, now);
 	if (m->phase != PHASE_RUNNING)
 		return;
+	if (m->alive_at <= now) {
+		notify_alive(&m->notify);
+		m->alive_at = now + m->notify.watchdog;
+	}
 	if (m->status_at <= now)
 		write_status(m, now);
 	if (m->keyholder_at <= now)
@@ -516,7 +523,7 @@ static void on_time(struct master *m)
 static int wait_for(const struct master *m)
 {
 	mono_ms next = mono_earlier(m->keyholder_at, mono_earlier(m->status_at, m->tick_at));
-	next = mono_earlier(next, m->helper_at);
+	next = mono_earlier(next, mono_earlier(m->helper_at, m->alive_at));
 	if (m->phase != PHASE_RUNNING)
 		next = m->helper_kill_at ? m->helper_kill_at : MONO_NEVER;
 	for (unsigned w = 0; w < m->workers; w++)

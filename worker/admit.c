@@ -3,7 +3,6 @@
  * in shared tables, so that it does not matter which worker it meets. */
 #include "worker/internal.h"
 
-#include "common/base/text.h"
 #include "common/topology/topology.h"
 #include "conf/client_file.h"
 #include "shm/handover_ring.h"
@@ -152,14 +151,8 @@ static unsigned own_options(struct worker *w, const struct session *s, const str
 
 static void log_peer(struct worker *w, struct session *s, const vpn_peer *peer)
 {
-	char name[160], subject[300], version[64], platform[40];
-
-	session_log(w, s, 2, "is '%s' (%s), serial %s, %s", text_escape(name, sizeof(name), peer->common_name,
-		strlen(peer->common_name), NULL), text_escape(subject, sizeof(subject), peer->subject,
-		strlen(peer->subject), NULL), peer->serial, peer->tls);
-	session_log(w, s, 3, "peer info: IV_VER=%s IV_PLAT=%s IV_PROTO=%u", text_escape(version, sizeof(version),
-		peer->version, strlen(peer->version), NULL), text_escape(platform, sizeof(platform), peer->platform,
-		strlen(peer->platform), NULL), peer->proto);
+	session_log(w, s, 2, "is '%s' (%s), serial %s, %s", peer->common_name, peer->subject, peer->serial, peer->tls);
+	session_log(w, s, 3, "peer info: IV_VER=%s IV_PLAT=%s IV_PROTO=%u", peer->version, peer->platform, peer->proto);
 }
 
 static void let_in(struct worker *w, struct session *s, const struct client_settings *own)
@@ -189,8 +182,8 @@ void admit(struct worker *w, struct session *s)
 	vpn_peer peer;
 
 	vpn_session_peer(s->engine, &peer);
-	text_escape(s->identity.common_name, sizeof(s->identity.common_name), peer.common_name,
-		strlen(peer.common_name), "/,\"'");
+	/* Raw: whoever prints it escapes it, for what it prints into (the log, where lines of workers arrive). */
+	snprintf(s->identity.common_name, sizeof(s->identity.common_name), "%s", peer.common_name);
 	log_peer(w, s, &peer);
 	/* Published first, asked second: of two newcomers of one name at least one sees the other. */
 	session_publish(w, s);

@@ -42,7 +42,8 @@ static struct last_words *words_place;
 
 void worker_touch(uint32_t slot)
 {
-	last_words_note_work(words_place, slot);
+	if (words_place)
+		last_words_note_work(words_place, slot);
 }
 
 static void say_last_words(int signal_number, siginfo_t *info, void *context)
