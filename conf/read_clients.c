@@ -158,7 +158,7 @@ void read_duplicate_cn(struct parse *p, const struct line *line)
 
 void read_max_clients(struct parse *p, const struct line *line)
 {
-	if (value_unsigned(p, line, 1, 1, 16777215, &p->config->max_clients))
+	if (value_unsigned(p, line, 1, 1, CONFIG_CLIENTS_MAX, &p->config->max_clients))
 		p->draft.max_clients = true;
 }
 

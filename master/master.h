@@ -48,9 +48,9 @@ struct seat {
 	unsigned generation; /* it was born with that generation of the configuration */
 	bool ready, leaving, had_one;
 	unsigned quick_deaths;
-	uint64_t heartbeats; /* as seen at the last tick */
+	uint64_t heartbeats, born_with; /* as seen at the last tick; at its birth */
 	unsigned silent_ticks;
-	bool beats; /* its heart was seen to beat since its birth */
+	bool crl_owed; /* the newest CRL did not get through to it */
 	mono_ms born_at;
 	mono_ms respawn_at;	    /* MONO_NEVER: not to be reborn now */
 	mono_ms kill_at;	    /* when patience ends */
@@ -78,8 +78,9 @@ struct master {
 	int exit_status;
 
 	struct generation now,
-		before;	     /* before: kept until every worker runs with `now`; config NULL: none */
-	struct config *born; /* the first: what only a restart can change stays as it says */
+		before;	      /* before: kept until every worker runs with `now`; config NULL: none */
+	unsigned generations; /* numbers given so far: one that failed is never given again */
+	struct config *born;  /* the first: what only a restart can change stays as it says */
 	uid_t uid;
 	gid_t gid;
 

@@ -106,18 +106,21 @@ bool worker_birth(struct master *m, unsigned index)
 	struct seat *seat = &m->seats[index];
 	int ends[2] = { -1, -1 }, keyholder_fd = -1, helper_fd = -1;
 	mono_ms now = master_now();
+	span_ms pause = RESPAWN_MAX_MS;
 	seat->respawn_at = MONO_NEVER;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
 		goto failed;
 	if (m->now.keyholder.control >= 0 &&
 		(keyholder_fd = keyholder_channel(&m->now.keyholder, index)) < 0) {
 		errno = -keyholder_fd;
+		pause = RESPAWN_STEP_MS; /* it is dying: soon there will be another */
 		goto failed;
 	}
 	/* without one it refuses clients until it is given one */
 	if (m->helper.control >= 0)
 		helper_fd = helper_channel(&m->helper, index);
 	uint16_t epoch = shm_next_epoch(m->shm);
+	seat->born_with = atomic_load(&stats_worker(m->stats, index)->heartbeats);
 	pid_t pid = fork();
 	if (pid == 0)
 		live_as_worker(m, index, ends[1], keyholder_fd, helper_fd, epoch);
@@ -131,7 +134,7 @@ bool worker_birth(struct master *m, unsigned index)
 	seat->pid = pid;
 	seat->orders_fd = ends[0];
 	seat->generation = m->now.number;
-	seat->ready = seat->leaving = seat->beats = false;
+	seat->ready = seat->leaving = seat->crl_owed = false;
 	seat->silent_ticks = 0;
 	seat->born_at = now;
 	seat->kill_at = now + READY_DEADLINE_MS;
@@ -153,7 +156,7 @@ failed:
 		close(keyholder_fd);
 	if (helper_fd >= 0)
 		close(helper_fd);
-	seat->respawn_at = now + RESPAWN_MAX_MS;
+	seat->respawn_at = now + pause;
 	return false;
 }
 
@@ -185,6 +188,9 @@ static void all_ready(struct master *m)
 
 static void worker_ready(struct master *m, unsigned index)
 {
+	/* Said once. One that says it again, or on its way out, would buy time from whoever is to end it. */
+	if (m->seats[index].ready || m->seats[index].leaving || m->phase == PHASE_STOPPING)
+		return;
 	m->seats[index].ready = true;
 	m->seats[index].kill_at = MONO_NEVER;
 	stats_worker_state(stats_worker(m->stats, index), STATS_WORKER_READY);
@@ -361,7 +367,7 @@ void supervise_stop(struct master *m, int exit_status)
 	order_all(m, ORDER_STOP, how ? (int32_t)how : 1);
 	for (unsigned w = 0; w < m->workers; w++) {
 		m->seats[w].respawn_at = MONO_NEVER;
-		m->seats[w].kill_at = master_now() + STOP_DEADLINE_MS;
+		m->seats[w].kill_at = m->seats[w].pid > 0 ? master_now() + STOP_DEADLINE_MS : MONO_NEVER;
 	}
 }
 
@@ -446,10 +452,9 @@ static void feel_pulses(struct master *m, mono_ms now)
 		uint64_t heartbeats = atomic_load(&stats_worker(m->stats, w)->heartbeats);
 		bool beat = heartbeats != seat->heartbeats;
 		seat->heartbeats = heartbeats;
-		if (beat || !seat->ready || seat->leaving) {
-			seat->beats = seat->ready && (seat->beats || beat);
+		if (beat || !seat->ready || seat->leaving)
 			seat->silent_ticks = 0;
-		} else if (seat->beats && ++seat->silent_ticks == SILENT_TICKS_MAX) {
+		else if (heartbeats != seat->born_with && ++seat->silent_ticks == SILENT_TICKS_MAX) {
 			log_line(LOG_LEVEL_ERROR, "worker %u (pid %ld) hangs: ended", w, (long)seat->pid);
 			kill(seat->pid, SIGABRT);
 			seat->kill_at = now + LEAVE_DEADLINE_MS;
