@@ -114,6 +114,7 @@ static void packet_in(struct fleet_member *m, const uint8_t *packet, size_t len,
 static void on_packets(
 	void *context, struct fleet_member *const *members, const vpn_job *jobs, size_t n, uint64_t now_ns)
 {
+	(void)context;
 	for (size_t i = 0; i < n; i++)
 		if (jobs[i].fate == FATE_NONE && members[i]->session)
 			packet_in(members[i], jobs[i].data, jobs[i].len, (vpn_ms)(now_ns / 1000000));
@@ -122,6 +123,7 @@ static void on_packets(
 
 static void on_event(void *context, struct fleet_member *m, int kind)
 {
+	(void)context;
 	if (kind == VPN_EVENT_OPEN)
 		pingers[m->index].ping_at = m->opened + (want.ping_ms ? rand() % (int)want.ping_ms : 0);
 	else if (kind == VPN_EVENT_REKEYED)

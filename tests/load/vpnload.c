@@ -47,6 +47,7 @@ static volatile sig_atomic_t stop;
 
 static void on_signal(int number)
 {
+	(void)number;
 	stop = 1;
 }
 
@@ -185,6 +186,7 @@ static uint64_t own_ns(void)
 
 static void on_event(void *context, struct fleet_member *m, int kind)
 {
+	(void)context;
 	if (kind == VPN_EVENT_OPEN) {
 		spread_note(&run.handshakes, fleet_ns() - m->started_ns);
 		run.done++;
@@ -207,6 +209,7 @@ static void on_event(void *context, struct fleet_member *m, int kind)
 static void on_packets(
 	void *context, struct fleet_member *const *members, const vpn_job *jobs, size_t n, uint64_t now_ns)
 {
+	(void)context;
 	if (run.traffic)
 		traffic_packets(run.traffic, run.fleet, members, jobs, n, now_ns);
 }
