@@ -39,8 +39,8 @@ struct traffic;
 struct traffic *traffic_new(const struct traffic_options *options);
 void traffic_free(struct traffic **traffic);
 /* For fleet_ears.packets. */
-void traffic_packets(struct traffic *traffic, struct fleet *fleet, struct fleet_member *const *members,
-	const vpn_job *jobs, size_t n, uint64_t now_ns);
+void traffic_packets(
+	struct traffic *traffic, struct fleet *fleet, const vpn_job *jobs, size_t n, uint64_t now_ns);
 /* Runs it with the members that are open. False: the far end did not answer. */
 bool traffic_run(struct traffic *traffic, struct fleet *fleet, unsigned clients, struct traffic_result *out);
 

@@ -210,8 +210,9 @@ static void on_packets(
 	void *context, struct fleet_member *const *members, const vpn_job *jobs, size_t n, uint64_t now_ns)
 {
 	(void)context;
+	(void)members;
 	if (run.traffic)
-		traffic_packets(run.traffic, run.fleet, members, jobs, n, now_ns);
+		traffic_packets(run.traffic, run.fleet, jobs, n, now_ns);
 }
 
 /* All come, at the wanted rate; those that fail are not tried again. */
