@@ -156,8 +156,7 @@ static void control_in(
 	}
 }
 
-void traffic_packets(struct traffic *t, struct fleet *f, struct fleet_member *const *members,
-	const vpn_job *jobs, size_t n, uint64_t now_ns)
+void traffic_packets(struct traffic *t, struct fleet *f, const vpn_job *jobs, size_t n, uint64_t now_ns)
 {
 	struct probe p;
 	for (size_t i = 0; i < n; i++) {
