@@ -14,7 +14,7 @@ WAYS = (("up", False), ("down", True))
 WINDOW = ("--window", 256)
 AS_A_TRAIN = ("--burst", 32, "--trains")
 ARROW = {"up": "client to server", "down": "server to client"}
-LIMIT_SIZES = (64, 512)
+SMALL_SIZES = (64, 512)
 
 
 # -- with clients connected: bench.server, all of one bring-up --
@@ -44,7 +44,7 @@ def throughput(bench):
 
 def small(bench):
     """3: packets per second, and CPU for a million."""
-    for size in LIMIT_SIZES:
+    for size in SMALL_SIZES:
         for way, _ in WAYS:
             got = bench.attempt(lambda: packets(bench.server, bench.seconds, way, size, *WINDOW))
             if got:
@@ -151,7 +151,24 @@ def workers(bench):
                            max(1, c["DATAGRAMS_IN"] + c["PACKETS_TUN_OUT"]))
 
 
-OWN_ITEMS = ((4, handshakes), (5, memory), (7, workers))
+ENCRYPTING, FRAMING = "as it is", "without encryption"
+
+
+def no_cipher(bench):
+    """8: the hub with and without encryption, vpnload likewise; stock clients cannot talk to the latter."""
+    for name, build in ((ENCRYPTING, None), (FRAMING, bench.options.null_build)):
+        with bench.only_server("hub", build=build), bench.far(clients=0):
+            for way in ("up", "down"):
+                for size, words in ((1400, AS_A_TRAIN), (1400, ()), (64, ())):
+                    got = bench.attempt(lambda: packets(bench.server, bench.seconds, way, size, *WINDOW, *words))
+                    if got:
+                        what = f"{size}-byte packets{', trains of 32' if words else ''}, {ARROW[way]}"
+                        bench.note(8, what, "packets/s", got["packets_per_s"], more=True, kind=name)
+                        bench.note(8, what, "CPU-s/million", got["cpu_s_per_million"], kind=name)
+
+
+OWN_ITEMS = ((4, handshakes), (5, memory), (7, workers), (8, no_cipher))
+COLUMNS_8 = (ENCRYPTING, FRAMING)
 COLUMNS_7 = ("one worker", *HANDED)
 
 

@@ -29,14 +29,15 @@ def process_cpu_s(pid):
 class Server:
     """One server of a kind, running until stop()."""
 
-    def __init__(self, net, kind, *lines, workers="auto", rsa=False):
-        self.net, self.kind = net, kind
+    def __init__(self, net, kind, *lines, workers="auto", rsa=False, build=None):
+        self.net, self.kind, self.build = net, kind, build
         self.it = None
         if rsa:
             lines += (f"cert {net.folder}/server-rsa.crt", f"key {net.folder}/server-rsa.key")
         if kind == "hub":
             config = hub.hub_config(net.folder, *LIMITS, *lines, workers=workers, listeners=LISTENERS, server=SERVER)
-            self.it = hub.Hub(net, config, log=f"hub-{time.monotonic():.3f}.log")
+            self.it = hub.Hub(net, config, log=f"hub-{time.monotonic():.3f}.log",
+                              program=os.path.join(build, "master", "vpnserverd") if build else None)
             self.process = self.it.process
         else:
             self.process = self._stock(*LIMITS, *(TUNED if kind == "tuned" else ()), *lines)
@@ -75,7 +76,7 @@ class Server:
             self.net.processes.remove(self.process)
 
 
-def programs():
-    """Path of vpnload and farend of this build."""
-    folder = os.path.join(hub.BUILD, "tests", "load")
+def programs(build=None):
+    """Path of vpnload and farend of a build, of the one under test if not told."""
+    folder = os.path.join(build or hub.BUILD, "tests", "load")
     return os.path.join(folder, "vpnload"), os.path.join(folder, "farend")
