@@ -283,6 +283,10 @@ static int start_in_order(struct master *m)
 	if ((error = log_configure(m->now.config)))
 		return error;
 	log_line(LOG_LEVEL_NOTICE, "vpnserverd %s", VPNSERVERD_VERSION);
+#ifdef WITH_NULL_CIPHER
+	log_line(LOG_LEVEL_ERROR, "WARNING: THIS BUILD DOES NOT ENCRYPT (null_cipher). IT IS FOR MEASUREMENTS ALONE; "
+				  "WHAT GOES THROUGH THE TUNNEL CAN BE READ AND FORGED BY ANYBODY.");
+#endif
 	if (m->warnings)
 		findings_log(m->warnings);
 	if ((error = privilege_account(m->now.config, &m->uid, &m->gid)))
