@@ -34,6 +34,7 @@ static void config_defaults(struct config *c)
 	c->verb = 1;
 	c->status_s = 60;
 	c->status_version = 1;
+	c->scripts.security = 1;
 }
 
 void conf_read_text(struct parse *p, const char *file, char *text, size_t len)
@@ -149,7 +150,7 @@ static void default_name(struct parse *p)
 	const char *base = c->file ? strrchr(c->file, '/') : NULL;
 	base = base ? base + 1 : c->file ? c->file : "";
 	size_t len = strcspn(base, ".");
-	bool fits = len > 0 && len <= 64;
+	bool fits = len > 0 && len < 64; /* as hub.name */
 	for (size_t i = 0; i < len && fits; i++)
 		fits = strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", base[i]) !=
 		       NULL;

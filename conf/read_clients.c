@@ -91,6 +91,10 @@ void read_ifconfig_ipv6_pool(struct parse *p, const struct line *line)
 void push_add(struct parse *p, const char *option)
 {
 	struct config *c = p->config;
+	if (p->client) {
+		client_push_add(p, option);
+		return;
+	}
 	const char **grown = arena_grow(p->arena, c->push, c->push_count, sizeof(*grown));
 	if (!grown || !option)
 		return;
@@ -154,7 +158,7 @@ void read_duplicate_cn(struct parse *p, const struct line *line)
 
 void read_max_clients(struct parse *p, const struct line *line)
 {
-	if (value_unsigned(p, line, 1, 1, 16777215, &p->config->max_clients))
+	if (value_unsigned(p, line, 1, 1, CONFIG_CLIENTS_MAX, &p->config->max_clients))
 		p->draft.max_clients = true;
 }
 

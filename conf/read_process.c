@@ -130,7 +130,7 @@ void read_hub_name(struct parse *p, const struct line *line)
 {
 	const char *name = line->words[1];
 	size_t len = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.");
-	if (!len || name[len] || len > 64 || name[0] == '.')
+	if (!len || name[len] || len >= 64 || name[0] == '.')
 		line_error(
 			p, line, "letters, digits, - and _", "'%.60s' cannot be part of a file name", name);
 	else

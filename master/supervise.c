@@ -6,6 +6,7 @@
 #include "master/master.h"
 #include "master/privilege.h"
 #include "master/runtime.h"
+#include "master/scripts.h"
 #include "master/status.h"
 #include "shm/last_words.h"
 #include "worker/inherited.h"
@@ -27,7 +28,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WATCH_SIGNALS = 0xffff0000, WATCH_KEYHOLDER, READ_MAX = 64 /* messages of one worker in one turn */ };
+enum {
+	WATCH_SIGNALS = 0xffff0000,
+	WATCH_KEYHOLDER,
+	WATCH_HELPER,
+	READ_MAX = 64 /* messages of one worker in one turn */
+};
 
 mono_ms master_now(void)
 {
@@ -50,7 +56,7 @@ static void unwatch(struct master *m, int fd)
 /* -- births -- */
 
 _Noreturn static void live_as_worker(
-	struct master *m, unsigned index, int orders_fd, int keyholder_fd, uint16_t epoch)
+	struct master *m, unsigned index, int orders_fd, int keyholder_fd, int helper_fd, uint16_t epoch)
 {
 	const struct seat *seat = &m->seats[index];
 	struct inherited inherited = { .index = index,
@@ -60,6 +66,7 @@ _Noreturn static void live_as_worker(
 		.successor = seat->had_one,
 		.orders_fd = orders_fd,
 		.keyholder_fd = keyholder_fd,
+		.helper_fd = helper_fd,
 		.tun_fd = m->tunnel.queues[index],
 		.link_fds = listeners_of(&m->listeners, index),
 		.link_count = m->listeners.count,
@@ -78,11 +85,12 @@ _Noreturn static void live_as_worker(
 	snprintf(name, sizeof(name), "vpn-worker-%u", index);
 	prctl(PR_SET_NAME, name);
 	size_t count = 0;
-	int *keep = calloc(3 + m->listeners.count + m->workers, sizeof(*keep));
+	int *keep = calloc(4 + m->listeners.count + m->workers, sizeof(*keep));
 	if (!keep)
 		_exit(1);
 	keep[count++] = orders_fd;
 	keep[count++] = keyholder_fd;
+	keep[count++] = helper_fd;
 	keep[count++] = inherited.tun_fd;
 	for (unsigned l = 0; l < m->listeners.count; l++)
 		keep[count++] = inherited.link_fds[l];
@@ -96,29 +104,37 @@ _Noreturn static void live_as_worker(
 bool worker_birth(struct master *m, unsigned index)
 {
 	struct seat *seat = &m->seats[index];
-	int ends[2] = { -1, -1 }, keyholder_fd = -1;
+	int ends[2] = { -1, -1 }, keyholder_fd = -1, helper_fd = -1;
 	mono_ms now = master_now();
+	span_ms pause = RESPAWN_MAX_MS;
 	seat->respawn_at = MONO_NEVER;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
 		goto failed;
 	if (m->now.keyholder.control >= 0 &&
 		(keyholder_fd = keyholder_channel(&m->now.keyholder, index)) < 0) {
 		errno = -keyholder_fd;
+		pause = RESPAWN_STEP_MS; /* it is dying: soon there will be another */
 		goto failed;
 	}
+	/* without one it refuses clients until it is given one */
+	if (m->helper.control >= 0)
+		helper_fd = helper_channel(&m->helper, index);
 	uint16_t epoch = shm_next_epoch(m->shm);
+	seat->born_with = atomic_load(&stats_worker(m->stats, index)->heartbeats);
 	pid_t pid = fork();
 	if (pid == 0)
-		live_as_worker(m, index, ends[1], keyholder_fd, epoch);
+		live_as_worker(m, index, ends[1], keyholder_fd, helper_fd, epoch);
 	if (pid < 0)
 		goto failed;
 	close(ends[1]);
 	if (keyholder_fd >= 0)
 		close(keyholder_fd);
+	if (helper_fd >= 0)
+		close(helper_fd);
 	seat->pid = pid;
 	seat->orders_fd = ends[0];
 	seat->generation = m->now.number;
-	seat->ready = seat->leaving = seat->beats = false;
+	seat->ready = seat->leaving = seat->crl_owed = false;
 	seat->silent_ticks = 0;
 	seat->born_at = now;
 	seat->kill_at = now + READY_DEADLINE_MS;
@@ -138,7 +154,9 @@ failed:
 	}
 	if (keyholder_fd >= 0)
 		close(keyholder_fd);
-	seat->respawn_at = now + RESPAWN_MAX_MS;
+	if (helper_fd >= 0)
+		close(helper_fd);
+	seat->respawn_at = now + pause;
 	return false;
 }
 
@@ -147,7 +165,7 @@ failed:
 static void all_ready(struct master *m)
 {
 	int error;
-	if ((error = privilege_reduce_master())) {
+	if ((error = privilege_reduce_master(scripts_wanted_ever(m->born), m->born->scripts.sudo))) {
 		log_line(LOG_LEVEL_ERROR, "Cannot give up root's rights: %s", strerror(-error));
 		supervise_stop(m, 1);
 		return;
@@ -170,6 +188,9 @@ static void all_ready(struct master *m)
 
 static void worker_ready(struct master *m, unsigned index)
 {
+	/* Said once. One that says it again, or on its way out, would buy time from whoever is to end it. */
+	if (m->seats[index].ready || m->seats[index].leaving || m->phase == PHASE_STOPPING)
+		return;
 	m->seats[index].ready = true;
 	m->seats[index].kill_at = MONO_NEVER;
 	stats_worker_state(stats_worker(m->stats, index), STATS_WORKER_READY);
@@ -303,6 +324,15 @@ static void reap(struct master *m)
 				keyholder_reborn(m);
 			continue;
 		}
+		if (pid == m->helper.pid) {
+			if (m->phase == PHASE_RUNNING)
+				scripts_helper_died(m);
+			else
+				helper_let_go(&m->helper);
+			if (m->phase == PHASE_STARTING)
+				supervise_stop(m, 1);
+			continue;
+		}
 		if (pid == m->before.keyholder.pid)
 			keyholder_let_go(&m->before.keyholder);
 		for (unsigned w = 0; w < m->workers; w++)
@@ -337,7 +367,7 @@ void supervise_stop(struct master *m, int exit_status)
 	order_all(m, ORDER_STOP, how ? (int32_t)how : 1);
 	for (unsigned w = 0; w < m->workers; w++) {
 		m->seats[w].respawn_at = MONO_NEVER;
-		m->seats[w].kill_at = master_now() + STOP_DEADLINE_MS;
+		m->seats[w].kill_at = m->seats[w].pid > 0 ? master_now() + STOP_DEADLINE_MS : MONO_NEVER;
 	}
 }
 
@@ -372,6 +402,7 @@ static void on_signal(struct master *m, int number, pid_t sender)
 	case SIGINT:
 		log_line(LOG_LEVEL_NOTICE, "%s received from pid %ld, process exiting",
 			number == SIGTERM ? "SIGTERM" : "SIGINT", (long)sender);
+		m->end_signal = number == SIGTERM ? "sigterm" : "sigint";
 		supervise_stop(m, m->phase == PHASE_STARTING);
 		break;
 	case SIGHUP:
@@ -383,6 +414,7 @@ static void on_signal(struct master *m, int number, pid_t sender)
 			break;
 		log_line(LOG_LEVEL_NOTICE, "SIGUSR1 received: all sessions end with RESTART");
 		order_all(m, ORDER_RESTART_ALL, m->now.config->explicit_exit_notify == 2 ? 2 : 1);
+		scripts_restart(m);
 		break;
 	case SIGUSR2:
 		status_log(m->now.config, m->shm);
@@ -420,14 +452,36 @@ static void feel_pulses(struct master *m, mono_ms now)
 		uint64_t heartbeats = atomic_load(&stats_worker(m->stats, w)->heartbeats);
 		bool beat = heartbeats != seat->heartbeats;
 		seat->heartbeats = heartbeats;
-		if (beat || !seat->ready || seat->leaving) {
-			seat->beats = seat->ready && (seat->beats || beat);
+		if (beat || !seat->ready || seat->leaving)
 			seat->silent_ticks = 0;
-		} else if (seat->beats && ++seat->silent_ticks == SILENT_TICKS_MAX) {
+		else if (heartbeats != seat->born_with && ++seat->silent_ticks == SILENT_TICKS_MAX) {
 			log_line(LOG_LEVEL_ERROR, "worker %u (pid %ld) hangs: ended", w, (long)seat->pid);
 			kill(seat->pid, SIGABRT);
 			seat->kill_at = now + LEAVE_DEADLINE_MS;
 		}
+	}
+}
+
+static bool anybody_left(const struct master *m)
+{
+	for (unsigned w = 0; w < m->workers; w++)
+		if (m->seats[w].pid > 0)
+			return true;
+	return false;
+}
+
+/* The last thing of a stop: client-disconnect for those whom it took by surprise, for a bounded time. */
+static void finish_helper(struct master *m, mono_ms now)
+{
+	if (m->helper.pid <= 0 || anybody_left(m))
+		return;
+	if (!m->helper_kill_at) {
+		m->helper_kill_at = now + HELPER_DEADLINE_MS;
+		helper_finish(&m->helper);
+	} else if (m->helper_kill_at <= now && m->helper_kill_at != MONO_NEVER) {
+		log_line(LOG_LEVEL_NOTICE, "WARNING: the helper is not done with client-disconnect: ended");
+		kill(m->helper.pid, SIGKILL);
+		m->helper_kill_at = MONO_NEVER;
 	}
 }
 
@@ -450,6 +504,8 @@ static void on_time(struct master *m)
 		if (seat->pid < 0 && seat->respawn_at <= now && m->phase == PHASE_RUNNING)
 			worker_birth(m, w);
 	}
+	if (m->phase == PHASE_STOPPING)
+		finish_helper(m, now);
 	if (m->phase != PHASE_RUNNING)
 		return;
 	if (m->alive_at <= now) {
@@ -460,6 +516,8 @@ static void on_time(struct master *m)
 		write_status(m, now);
 	if (m->keyholder_at <= now)
 		keyholder_reborn(m);
+	if (m->helper_at <= now)
+		scripts_helper_again(m);
 	if (m->tick_at <= now) {
 		m->tick_at = now + m->tick;
 		feel_pulses(m, now);
@@ -470,21 +528,13 @@ static void on_time(struct master *m)
 static int wait_for(const struct master *m)
 {
 	mono_ms next = mono_earlier(m->keyholder_at, mono_earlier(m->status_at, m->tick_at));
-	next = mono_earlier(next, m->alive_at);
+	next = mono_earlier(next, mono_earlier(m->helper_at, m->alive_at));
 	if (m->phase != PHASE_RUNNING)
-		next = MONO_NEVER;
+		next = m->helper_kill_at ? m->helper_kill_at : MONO_NEVER;
 	for (unsigned w = 0; w < m->workers; w++)
 		next = mono_earlier(next, mono_earlier(m->seats[w].respawn_at, m->seats[w].kill_at));
 	span_ms left = next - master_now();
 	return left <= 0 ? 0 : left > 60000 ? 60000 : (int)left + 1;
-}
-
-static bool anybody_left(const struct master *m)
-{
-	for (unsigned w = 0; w < m->workers; w++)
-		if (m->seats[w].pid > 0)
-			return true;
-	return false;
 }
 
 /* A worker that closed its end is dying, or will not hear another order. */
@@ -512,11 +562,24 @@ void supervise_watch_keyholder(struct master *m)
 		watch(m, m->now.keyholder.control, WATCH_KEYHOLDER);
 }
 
+static void hear_helper(struct master *m)
+{
+	if (m->helper.control >= 0 && !helper_listen(&m->helper))
+		unwatch(m, m->helper.control);
+}
+
+void supervise_watch_helper(struct master *m)
+{
+	if (m->helper.control >= 0)
+		watch(m, m->helper.control, WATCH_HELPER);
+}
+
 int supervise(struct master *m)
 {
 	watch(m, m->signal_fd, WATCH_SIGNALS);
 	supervise_watch_keyholder(m);
-	while (m->phase != PHASE_STOPPING || anybody_left(m)) {
+	supervise_watch_helper(m);
+	while (m->phase != PHASE_STOPPING || anybody_left(m) || m->helper.pid > 0) {
 		struct epoll_event events[64];
 		int count = epoll_wait(m->epoll_fd, events, 64, wait_for(m));
 		for (int i = 0; i < count; i++) {
@@ -525,6 +588,8 @@ int supervise(struct master *m)
 				read_signals(m);
 			else if (what == WATCH_KEYHOLDER)
 				hear_keyholder(m);
+			else if (what == WATCH_HELPER)
+				hear_helper(m);
 			else if (m->seats[what].orders_fd >= 0 && !hear_worker(m, what, READ_MAX))
 				gone_deaf(m, what);
 		}

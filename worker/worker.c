@@ -19,7 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -30,8 +30,8 @@ enum {
 	PUBLISH_MS = 1000,
 	SECRET_MS = 10000, /* how often the shared secrets and the clock are looked at */
 	ORPHAN_MS = 4000,  /* how long we go on telling clients once the master is gone */
-	CRL_MAX = 1 << 22,
 	SESSION_LINES_MAX = 20, /* a second, of what one peer can cause */
+	HELPER_RETRY_MS = 20,
 };
 
 /* -- last words -- */
@@ -164,14 +164,14 @@ static void take_crl(struct worker *w, int fd)
 	char error[VPN_ERROR_TEXT];
 	size_t len = 0;
 	ssize_t got;
-	char *text = fd >= 0 ? malloc(CRL_MAX + 1) : NULL;
+	char *text = fd >= 0 ? malloc(CONFIG_CRL_MAX + 1) : NULL;
 
-	while (text && len < CRL_MAX && (got = read(fd, text + len, CRL_MAX - len)) > 0)
+	while (text && len < CONFIG_CRL_MAX && (got = read(fd, text + len, CONFIG_CRL_MAX - len)) > 0)
 		len += (size_t)got;
 	if (text) {
 		text[len] = 0;
-		if (len == CRL_MAX)
-			worker_log(w, 1, "the new CRL is not used: it has more than %d bytes", CRL_MAX - 1);
+		if (len == CONFIG_CRL_MAX)
+			worker_log(w, 1, "the new CRL is not used: it has more than %d bytes", CONFIG_CRL_MAX - 1);
 		else if (vpn_endpoint_set_crl(w->endpoint, text, error))
 			worker_log(w, 3, "worker %u uses the new CRL", w->born->index);
 		else
@@ -200,6 +200,10 @@ static bool take_orders(void *context)
 			break;
 		case ORDER_CRL:
 			take_crl(w, fd);
+			break;
+		case ORDER_HELPER:
+			scripts_set_helper(w, fd);
+			fd = -1;
 			break;
 		case ORDER_RESTART_ALL:
 			stop_sessions(w, "RESTART", "restarted by SIGUSR1");
@@ -331,6 +335,7 @@ static int make_loop(struct worker *w)
 		.tun = w->has_tun ? &w->tun : NULL,
 		.orders_fd = w->born->orders_fd,
 		.keyholder_fd = w->born->keyholder_fd,
+		.helper_fd = w->helper_fd,
 		.wake_fds = w->born->wake_fds,
 		.index = w->born->index,
 		.workers = w->born->workers,
@@ -340,6 +345,7 @@ static int make_loop(struct worker *w)
 			.woken = handover_take,
 			.order_said = take_orders,
 			.keyholder_said = signing_answers,
+			.helper_said = scripts_answers,
 			.context = w,
 		},
 	};
@@ -365,6 +371,11 @@ static bool be_born(struct worker *w)
 
 	pin(w);
 	error = make_links(w);
+	if (!error && w->config->mlock && mlockall(MCL_CURRENT | MCL_FUTURE) < 0) {
+		worker_log(w, 0, "worker %u cannot lock its memory: %s (raise RLIMIT_MEMLOCK)", w->born->index,
+			strerror(errno));
+		return false;
+	}
 	if (!error)
 		error = sandbox_enter_identity(w->born->uid, w->born->gid);
 	if (!error)
@@ -399,6 +410,8 @@ static bool be_born(struct worker *w)
 static mono_ms next_wake(const struct worker *w)
 {
 	mono_ms at = mono_earlier(timer_wheel_wake_at(w->wheel), w->publish_at);
+	if (w->helper_first)
+		at = mono_earlier(at, w->now + HELPER_RETRY_MS);
 	return w->stopping ? mono_earlier(at, w->stop_at) : at;
 }
 
@@ -413,6 +426,8 @@ static void chores(struct worker *w)
 	}
 	if (w->now >= w->secret_at)
 		share_secret(w);
+	if (w->helper_first)
+		scripts_flush(w, false);
 }
 
 static int live(struct worker *w)
@@ -443,6 +458,8 @@ int worker_run(const struct inherited *inherited)
 	w->counters = &stats_worker(inherited->stats, inherited->index)->counters;
 	w->verb = inherited->config->verb;
 	w->sign_last = &w->sign_first;
+	w->helper_fd = inherited->helper_fd;
+	w->helper_last = &w->helper_first;
 	w->half_last = &w->half_first;
 	w->now = loop_now();
 	w->sessions = calloc(inherited->config->max_clients, sizeof(*w->sessions));
@@ -457,10 +474,12 @@ int worker_run(const struct inherited *inherited)
 	if (be_born(w)) {
 		sessions_adopt(w);
 		handover_take(w); /* what our predecessor was woken for */
+		publish(w); /* the first heartbeat: from here on the master feels a silence */
 		order_send(inherited->orders_fd, ANSWER_READY, 0, NULL, 0, -1);
 		status = live(w);
 		/* A worker that broke does not end its clients: its successor goes on with them. */
 		sessions_free(w, w->leaving || status != 0);
+		scripts_flush(w, true);
 	}
 	loop_clear(&w->loop);
 	vpn_endpoint_free(&w->endpoint);

@@ -192,8 +192,7 @@ typedef struct vpn_peer {
 } vpn_peer;
 void vpn_session_peer(const vpn_session *session, vpn_peer *out);
 
-/* The host's answers. `options` are pushed in order; the engine adds peer-id, cipher, flags and MTU. `data_ciphers` and
- * zero times mean the endpoint's. */
+/* The host's answers. `options` are pushed in order and copied; the engine adds peer-id, cipher, flags and MTU. */
 typedef struct vpn_grant {
 	const char *const *options;
 	size_t option_count;

@@ -32,7 +32,8 @@ struct fake *fake;
 
 static bool announced(const struct inherited *in, int fd)
 {
-	bool known = fd <= 2 || fd == in->orders_fd || fd == in->keyholder_fd || fd == in->tun_fd;
+	bool known = fd <= 2 || fd == in->orders_fd || fd == in->keyholder_fd || fd == in->helper_fd ||
+		     fd == in->tun_fd;
 	for (unsigned i = 0; i < in->link_count; i++)
 		known |= fd == in->link_fds[i];
 	for (unsigned i = 0; i < in->workers; i++)
@@ -95,6 +96,10 @@ int worker_run(const struct inherited *in)
 		if (fake->beating)
 			stats_heartbeat(stats_worker(in->stats, i), time(NULL), 0, 0);
 		poll(&p, 1, 20);
+		if (fake->insisting)
+			order_send(in->orders_fd, ANSWER_READY, 0, NULL, 0, -1);
+		if (fake->deaf)
+			continue;
 		if ((got = order_receive(in->orders_fd, &order, &fd)) < 0)
 			return 4;
 		if (!got)
