@@ -216,6 +216,8 @@ user vpnserverd
 group vpnserverd
 status /run/vpnserverd/{name}.status 10
 log-append /var/log/vpnserverd/{name}.log
+script-security 2
+client-connect /etc/vpnserverd/hello.sh
 """
 
 
@@ -232,6 +234,9 @@ def start_system(net, folder):
         os.chmod(it.path("/etc/vpnserverd/server.key"), 0o600)
         for index, name in enumerate(("office", "plant")):
             it.write(f"/etc/vpnserverd/{name}.conf", CONFIG.format(port=1194 + index, index=index, net=77 + index, name=name))
+        it.write("/etc/vpnserverd/hello.sh", "#!/bin/sh\nprintf 'push \"dhcp-option DOMAIN hello\"\\n' >\"$1\"\n")
+        os.chmod(it.path("/etc/vpnserverd/hello.sh"), 0o755)
+        os.chmod(it.path("/etc/vpnserverd"), 0o755)  # scripts are executed by the account of `user`
         # nothing of this machine's own start is wanted in there
         it.write("/etc/systemd/system/vpnserverd@.service.d/test.conf",
                  "[Unit]\nDefaultDependencies=no\n[Service]\nWatchdogSec=2\nRestartSec=100ms\n")
@@ -258,6 +263,7 @@ def test_the_unit_runs_hubs_within_its_confines(folder):
         client = hub.start_client(net, 0, "c0")
         hub.wait_connected(client)
         expect(not netns.ping(net.clients[0], "10.77.0.1"), "no way through")
+        expect("dhcp-option DOMAIN hello" in client.text(), "what its script said did not reach it")
 
         # the group may read what happens, others may not
         said = it.do("setpriv", "--reuid=65534", "--regid=65534", "--groups=" + it.do("getent", "group", "vpnadm").split(":")[2],
