@@ -27,6 +27,7 @@ enum {
 	LEAVE_DEADLINE_MS = 2000,
 	STOP_DEADLINE_MS = 2000,
 	TICK_MS = 1000,
+	SECRET_MS = 3600000,   /* a secret of address proofs counts so long, then once more so long */
 	SILENT_TICKS_MAX = 10, /* a worker whose heart does not beat for so many is ended */
 	DEATH_NOTE_MAX = 640,
 };
@@ -103,6 +104,8 @@ struct master {
 	mono_ms keyholder_born_at;  /* the last replacement */
 	mono_ms keyholder_at;	    /* when to try again; MONO_NEVER */
 	mono_ms status_at, tick_at; /* MONO_NEVER: not wanted */
+	mono_ms secret_at;	    /* when the next secret of address proofs is due */
+	span_ms secret_every;	    /* SECRET_MS, unless a test wants time to pass faster */
 	struct notify notify;	    /* who started us wants to hear of our life */
 	mono_ms alive_at;	    /* the next sign of life; MONO_NEVER */
 	mono_ms status_earliest;    /* not more often than this when clients come and go */
