@@ -25,7 +25,9 @@
 #include <unistd.h>
 
 #define READERS_GROUP "vpnadm"
-#define RING_BUDGET (128u << 20) /* of locked memory for all handover rings together */
+/* Of locked memory for all handover rings together. A ring is never so small that it would not take some of
+ * the longest packets, so with many workers it is more. */
+#define RING_BUDGET (128u << 20)
 
 /* -- the steps -- */
 
@@ -381,6 +383,8 @@ void master_end(struct master *m)
 		if (m->wake_fds[w] >= 0)
 			close(m->wake_fds[w]);
 	free(m->wake_fds);
+	if (m->tunnel.persistent && m->steering.tunnel_program >= 0)
+		steering_detach_tunnel(m->tunnel.queues[0]);
 	steering_close(&m->steering);
 	if (m->stats)
 		stats_remove(m->stats);
