@@ -96,6 +96,7 @@ struct master {
 	bool pid_file_written;
 	char lock_path[256];
 
+	span_ms tick;		    /* TICK_MS, unless a test wants time to pass faster */
 	bool reload_again;	    /* a SIGHUP came during a reload */
 	mono_ms keyholder_born_at;  /* the last replacement */
 	mono_ms keyholder_at;	    /* when to try again; MONO_NEVER */

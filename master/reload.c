@@ -26,7 +26,8 @@ int log_configure(const struct config *config)
 		.use_syslog = config->use_syslog || (config->daemonize && !config->log),
 		.suppress_timestamps = config->suppress_timestamps,
 		.machine_readable = config->machine_readable,
-		.errors_to_stderr = config->errors_to_stderr,
+		/* whoever starts a daemon should see why it does not; later standard error is closed off */
+		.errors_to_stderr = config->errors_to_stderr || config->daemonize,
 		.syslog_name = config->syslog_name,
 		.verb = config->verb,
 		.mute = config->mute };

@@ -311,6 +311,8 @@ static int start_in_order(struct master *m)
 int master_start(struct master *m)
 {
 	m->phase = PHASE_STARTING;
+	if (!m->tick)
+		m->tick = TICK_MS;
 	m->signal_fd = m->epoll_fd = m->lock_fd = m->tell_first = -1;
 	m->now.key = m->before.key = (struct key_source){ .key_fd = -1, .passphrase_fd = -1 };
 	m->now.keyholder = m->before.keyholder = (struct keyholder){ .pid = -1, .control = -1 };

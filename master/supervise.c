@@ -160,7 +160,7 @@ static void all_ready(struct master *m)
 	}
 	m->phase = PHASE_RUNNING;
 	m->status_at = m->now.config->status_file ? master_now() : MONO_NEVER;
-	m->tick_at = master_now() + TICK_MS;
+	m->tick_at = master_now() + m->tick;
 	log_line(LOG_LEVEL_NOTICE, "Initialization Sequence Completed");
 	runtime_tell(m->tell_first, 0);
 	m->tell_first = -1;
@@ -454,7 +454,7 @@ static void on_time(struct master *m)
 	if (m->keyholder_at <= now)
 		keyholder_reborn(m);
 	if (m->tick_at <= now) {
-		m->tick_at = now + TICK_MS;
+		m->tick_at = now + m->tick;
 		feel_pulses(m, now);
 		crl_watch(m);
 	}

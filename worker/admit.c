@@ -26,25 +26,32 @@ static void big_endian(uint8_t out[4], uint32_t v)
 }
 
 /* Without duplicate-cn a name has one session: the newest. Its address goes to the newcomer at once, and its owner is
- * told to tidy up. */
-static uint32_t replace_older(struct worker *w, struct session *s)
+ * told to tidy up. False: another one is newer. Each publishes its name before it looks, so of two at least one sees
+ * the other, and both come to the same decision. */
+static bool replace_older(struct worker *w, struct session *s, uint32_t *lease)
 {
-	uint32_t lease = LEASE_NONE;
 	struct peer_row row;
+	struct peer_word word;
 
 	for (uint32_t other = peers_find_name(w->shm, s->identity.common_name, s->slot, 0); other != PEER_NONE;
 		other = peers_find_name(w->shm, s->identity.common_name, s->slot, other + 1)) {
-		if (!peers_read(w->shm, other, &row) || row.identity.client_id > s->identity.client_id)
+		if (!peers_read(w->shm, other, &row)) {
+			/* Being written. A handshake looks for us next; one that is active looked long ago. */
+			if (peers_word(w->shm, other, &word) && word.state == PEER_ACTIVE)
+				handover_end(w, other, word.generation, word.owner, END_REPLACED);
 			continue;
+		}
+		if (row.identity.client_id > s->identity.client_id)
+			return false;
 		if (row.identity.lease4 != LEASE_NONE && lease_release(w->shm, row.identity.lease4, other, row.generation))
-			lease = row.identity.lease4;
+			*lease = row.identity.lease4;
 		struct session *mine = session_find(w, other, row.generation);
 		if (mine)
 			session_end(w, mine, "replaced by a new connection of the same name");
 		else
 			handover_end(w, other, row.generation, row.owner, END_REPLACED);
 	}
-	return lease;
+	return true;
 }
 
 static bool take_lease(struct worker *w, struct session *s, uint32_t wish)
@@ -105,7 +112,11 @@ void admit(struct worker *w, struct session *s)
 	log_peer(w, s, &peer);
 	/* Published first, asked second: of two newcomers of one name at least one sees the other. */
 	session_publish(w, s);
-	uint32_t wish = c->duplicate_cn ? LEASE_NONE : replace_older(w, s);
+	uint32_t wish = LEASE_NONE;
+	if (!c->duplicate_cn && !replace_older(w, s, &wish)) {
+		vpn_session_close(s->engine, NULL, "a newer connection of the same name is there", 0, w->now);
+		return;
+	}
 	if (!take_lease(w, s, wish)) {
 		session_log(w, s, 1, "refused: the address pool is used up");
 		counter_add(w->counters, COUNTER_AUTH_REFUSED, 1);
@@ -154,6 +165,8 @@ bool admit_activate(struct worker *w, struct session *s)
 	}
 	s->active = true;
 	s->since = w->now;
+	s->before_slot = PEER_NONE; /* the address is its own now: it is not given back any more */
+	session_settled(w, s);
 	session_set_mss(w, s);
 	session_publish(w, s);
 	counter_add(w->counters, COUNTER_HANDSHAKES_DONE, 1);

@@ -16,18 +16,24 @@ static const struct source_rates first_packet_rates = {
 
 /* -- what a session wants -- */
 
+static void send_alone(struct worker *w, uint32_t link, const struct link_address *to, const struct link_address *from,
+	uint32_t interface, const void *datagram, size_t len)
+{
+	enum fate fate = udp_link_send_now(&w->links[link], to, from,
+		w->config->multihome_same_interface ? interface : 0, datagram, len);
+	counter_fate(w->counters, fate, 1);
+	counter_add(w->counters, COUNTER_DATAGRAMS_OUT, 1);
+	counter_add(w->counters, COUNTER_LINK_BYTES_OUT, len);
+}
+
 static void transmit(struct worker *w, struct session *s)
 {
 	uint8_t datagram[VPN_DATAGRAM_MAX];
 	size_t len;
 
 	while ((len = vpn_session_transmit(s->engine, datagram, sizeof(datagram), w->now))) {
-		enum fate fate = udp_link_send_now(&w->links[s->identity.link], &s->identity.peer_address,
-			&s->identity.local_address, w->config->multihome_same_interface ? s->identity.local_interface : 0,
-			datagram, len);
-		counter_fate(w->counters, fate, 1);
-		counter_add(w->counters, COUNTER_DATAGRAMS_OUT, 1);
-		counter_add(w->counters, COUNTER_LINK_BYTES_OUT, len);
+		send_alone(w, s->identity.link, &s->identity.peer_address, &s->identity.local_address,
+			s->identity.local_interface, datagram, len);
 	}
 }
 
@@ -50,12 +56,12 @@ static bool handle_event(struct worker *w, struct session *s, const vpn_event *e
 		counter_add(w->counters, COUNTER_RENEGOTIATIONS, 1);
 		return true;
 	case VPN_EVENT_TEXT:
-		session_log(w, s, 3, "says: %s", text_escape(shown, sizeof(shown), event->text, event->len, NULL));
+		session_log_limited(w, s, 3, "says: %s", text_escape(shown, sizeof(shown), event->text, event->len, NULL));
 		return true;
 	case VPN_EVENT_NOTE:
 		if (strncmp(event->text, "TLS:", 4) == 0)
 			counter_add(w->counters, COUNTER_TLS_ERRORS, 1);
-		session_log(w, s, event->number, "%s", text_escape(shown, sizeof(shown), event->text, event->len, NULL));
+		session_log_limited(w, s, event->number, "%s", text_escape(shown, sizeof(shown), event->text, event->len, NULL));
 		return true;
 	case VPN_EVENT_CLOSED:
 		session_end(w, s, text_escape(shown, sizeof(shown), event->text, event->len, NULL));
@@ -87,9 +93,11 @@ void control_serve(struct worker *w, struct session *s)
 void control_receive(struct worker *w, struct session *s, struct packet *p)
 {
 	worker_touch(s->slot);
-	/* Control does not float: only an authenticated data packet moves a session (protocol: floating). */
+	/* Control does not float: only an authenticated data packet moves a session (protocol: floating). Who comes from
+	 * an address that the session has left is a stranger. */
 	if (!link_address_equal(&p->peer_address, &s->identity.peer_address)) {
-		p->fate = FATE_UNKNOWN_PEER;
+		control_first_contact(w, p);
+		worker_touch(PEER_NONE);
 		return;
 	}
 	p->fate = (enum fate)vpn_session_receive(s->engine, p->at, p->len, w->now);
@@ -130,7 +138,8 @@ static void let_in(struct worker *w, struct packet *p, const vpn_contact *contac
 		limit_give_back(shm_limit(w->shm, LIMIT_OPENERS), c->connect_freq_initial_s * 1000, w->now);
 	s = session_open(w, p, contact, &p->fate);
 	if (!s) {
-		log_dropped(w, "max-clients: a new connection is dropped", p);
+		log_dropped(w, p->fate == FATE_FLOAT_REFUSED ? "an opener from the address of a live session is dropped" :
+								  "max-clients: a new connection is dropped", p);
 		return;
 	}
 	session_log(w, s, 3, "new connection");
@@ -154,8 +163,8 @@ void control_first_contact(struct worker *w, struct packet *p)
 			log_dropped(w, "connect-freq-initial: an opener is dropped", p);
 			break;
 		}
-		udp_link_send_now(&w->links[p->link], &p->peer_address, &p->local_address,
-			c->multihome_same_interface ? p->local_interface : 0, contact.reply, contact.reply_len);
+		send_alone(w, p->link, &p->peer_address, &p->local_address, p->local_interface, contact.reply,
+			contact.reply_len);
 		break;
 	case VPN_CONTACT_OPEN:
 		if (!contact.proven && !source_take(w->shm, &first_packet_rates, &p->peer_address, w->now))

@@ -20,9 +20,13 @@ static void copy_to(struct worker *w, struct session *s, const struct packet *p)
 	if (job.fate == FATE_NONE) {
 		peers_count_out(s->shared, 1, p->len, w->now);
 		job.fate = (int)udp_link_send_now(&w->links[s->identity.link], &s->identity.peer_address,
-			&s->identity.local_address, 0, job.data, job.len);
+			&s->identity.local_address,
+			w->config->multihome_same_interface ? s->identity.local_interface : 0, job.data, job.len);
 		counter_add(w->counters, COUNTER_DATAGRAMS_OUT, 1);
+		counter_add(w->counters, COUNTER_LINK_BYTES_OUT, job.len);
 	}
+	if (job.attention)
+		timer_set(w->wheel, &s->timer, w->now);
 	counter_fate(w->counters, (enum fate)job.fate, 1);
 }
 
@@ -43,6 +47,7 @@ void fan_out(struct worker *w, const struct packet *p, uint32_t except)
 			copy.generation = word.generation;
 			copy.fate = FATE_NONE;
 			handover_give(w, &copy, HANDOVER_PACKET, word.owner);
+			counter_fate(w->counters, copy.fate, 1);
 		}
 	}
 }

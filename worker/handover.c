@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+enum { RUNS_MAX = 8 };
+
 void handover_give(struct worker *w, struct packet *p, unsigned kind, unsigned owner)
 {
 	struct ring ring = ring_between(w->shm, w->born->index, owner);
@@ -74,21 +76,26 @@ static struct packet packet_of(const struct ring_item *item)
 	};
 }
 
-/* One run of records of one kind becomes one batch; a change of kind ends it. */
-static void take_from(struct worker *w, struct ring ring)
+/* One run of records of one kind becomes one batch; a change of kind ends it. Others get their turn too: what is left
+ * after some batches is taken in the next one. True: something is left. */
+static bool take_from(struct worker *w, struct ring ring)
 {
 	struct ring_item item;
 	enum ring_answer answer;
 	enum handover_kind kind = HANDOVER_DATAGRAM;
 	uint64_t at = ring_start(ring), taken;
+	unsigned runs = 0;
 
 	do {
 		w->handed.count = 0;
 		taken = at;
 		while (w->handed.count < BATCH_MAX && (answer = ring_next(ring, &at, &item)) == RING_ITEM) {
-			if (item.kind == HANDOVER_END || item.link >= w->link_count) {
+			bool bad = item.link >= w->link_count || (item.len == 0 && item.kind != HANDOVER_END);
+			if (item.kind == HANDOVER_END || bad) {
 				if (item.kind == HANDOVER_END)
 					end_session(w, &item);
+				else
+					counter_add(w->counters, COUNTER_SHM_NONSENSE, 1);
 				taken = at;
 				if (w->handed.count)
 					break;
@@ -110,7 +117,8 @@ static void take_from(struct worker *w, struct ring ring)
 		ring_release(ring, at);
 		if (answer == RING_BROKEN)
 			counter_add(w->counters, COUNTER_HANDOVER_BROKEN, 1);
-	} while (answer == RING_ITEM);
+	} while (answer == RING_ITEM && ++runs < RUNS_MAX);
+	return answer == RING_ITEM;
 }
 
 void handover_take(void *worker)
@@ -120,7 +128,7 @@ void handover_take(void *worker)
 	w->now = loop_now();
 	for (unsigned from = 0; from < w->born->workers; from++) {
 		struct ring ring = ring_between(w->shm, from, w->born->index);
-		if (ring.ends && !ring_empty(ring))
-			take_from(w, ring);
+		if (ring.ends && !ring_empty(ring) && take_from(w, ring))
+			loop_wake(&w->loop, w->born->index);
 	}
 }

@@ -77,17 +77,24 @@ static void inbound_open(struct worker *w, struct batch *b)
 		if (!of[i])
 			continue;
 		p->fate = (enum fate)jobs[i].fate;
+		/* Asked again: a float earlier in this batch may have ended the session whose address it took. */
+		struct session *s = session_find(w, p->peer, p->generation);
+		if (!s) {
+			p->fate = p->fate == FATE_NONE ? FATE_STALE : p->fate;
+			continue;
+		}
 		if ((p->fate == FATE_NONE || p->fate == FATE_CONSUMED) &&
-			!link_address_equal(&p->peer_address, &of[i]->identity.peer_address) &&
-			!session_float(w, of[i], p))
+			!link_address_equal(&p->peer_address, &s->identity.peer_address) && !session_float(w, s, p))
 			p->fate = FATE_FLOAT_REFUSED;
 		if (p->fate == FATE_NONE) {
 			p->at = jobs[i].data;
 			p->len = jobs[i].len;
-			peers_count_in(of[i]->shared, 1, p->len, w->now);
+			peers_count_in(s->shared, 1, p->len, w->now);
+		} else if (p->fate == FATE_CONSUMED) {
+			peers_count_in(s->shared, 0, 0, w->now); /* heard of, though nothing for the tunnel */
 		}
 		if (jobs[i].attention)
-			timer_set(w->wheel, &of[i]->timer, w->now);
+			timer_set(w->wheel, &s->timer, w->now);
 	}
 }
 
@@ -112,7 +119,11 @@ static void inbound_inner(struct worker *w, struct batch *b)
 			p->fate = FATE_BAD_SOURCE;
 			continue;
 		}
-		const struct session *s = w->sessions[p->peer];
+		const struct session *s = session_find(w, p->peer, p->generation);
+		if (!s) {
+			p->fate = FATE_STALE;
+			continue;
+		}
 		inner_clamp_mss(p->at, &view, s->mss4, s->mss6);
 		if (!w->config->client_to_client)
 			continue;
@@ -120,12 +131,13 @@ static void inbound_inner(struct worker *w, struct batch *b)
 			fan_out(w, p, p->peer);
 		} else if (routes_find(w->shm, family, view.destination.bytes, &slot, &generation)) {
 			/* To another peer: it walks on with the outbound line, in memory that this batch still holds. */
+			w->arrived_from[w->arrived.count] = (uint8_t)i;
 			struct packet *copy = &w->arrived.packets[w->arrived.count++];
 			*copy = *p;
 			copy->peer = slot;
 			copy->generation = generation;
 			copy->source = FROM_US;
-			p->fate = FATE_DELIVERED;
+			p->fate = FATE_NOT_READY; /* until its copy has one */
 			counter_add(w->counters, COUNTER_PEER_TO_PEER, 1);
 		}
 	}
@@ -135,6 +147,8 @@ static void inbound_deliver(struct worker *w, struct batch *b)
 {
 	if (w->arrived.count) {
 		outbound_owned(w, &w->arrived);
+		for (unsigned i = 0; i < w->arrived.count; i++)
+			b->packets[w->arrived_from[i]].fate = w->arrived.packets[i].fate;
 		w->arrived.count = 0;
 	}
 	for (unsigned i = 0; i < b->count; i++) {
@@ -181,6 +195,8 @@ void batch_end(struct worker *w, struct batch *b)
 {
 	for (unsigned i = 0; i < b->count; i++) {
 		struct packet *p = &b->packets[i];
+		if (p->source == FROM_US)
+			continue; /* a copy: its original is counted, with the copy's fate */
 		counter_fate(w->counters, p->fate, 1);
 		if (p->source == FROM_LINK)
 			udp_link_give_back(&w->links[p->link], p);

@@ -36,6 +36,9 @@ struct session {
 	bool active, ending, forgiven;
 	mono_ms since;
 	uint32_t before_slot, before_generation; /* whose address we took over and must give back if we fail; PEER_NONE */
+	struct session *half_next, **half_link;  /* among those that are not active yet, oldest first; link NULL: is not */
+	mono_ms log_at;           /* lines about what the peer causes: the second they are counted in ... */
+	unsigned log_lines, log_left_out;
 	uint32_t sign_id;         /* of the request that waits; 0: none */
 	uint16_t sign_algorithm;
 	uint16_t sign_len;        /* > 0: the request could not be sent yet */
@@ -59,6 +62,7 @@ struct worker {
 
 	struct session **sessions; /* by slot; NULL where it is not ours */
 	unsigned session_count;
+	struct session *half_first, **half_last; /* handshakes in the order they began */
 	struct timer_wheel *wheel;
 
 	uint32_t sign_count;
@@ -73,7 +77,8 @@ struct worker {
 	mono_ms limited_log_at; /* one line per kind and second about what is over a limit */
 	unsigned limited_count;
 	struct batch handed;    /* what a handover ring gave */
-	struct batch arrived;   /* inner packets that walk on to other peers */
+	struct batch arrived;   /* inner packets that walk on to other peers ... */
+	uint8_t arrived_from[BATCH_MAX]; /* ... and where in the inbound batch each came from */
 };
 
 /* -- worker.c -- */
@@ -81,6 +86,9 @@ struct worker {
 __attribute__((format(printf, 3, 4))) void worker_log(struct worker *w, int level, const char *format, ...);
 /* The same with the client's name and address in front. */
 __attribute__((format(printf, 4, 5))) void session_log(struct worker *w, const struct session *s, int level,
+	const char *format, ...);
+/* For what the peer can cause at will: a bounded number of lines a second, then their count. */
+__attribute__((format(printf, 4, 5))) void session_log_limited(struct worker *w, struct session *s, int level,
 	const char *format, ...);
 /* The session that is being worked on, for the last words; PEER_NONE for none. */
 void worker_touch(uint32_t slot);
@@ -96,6 +104,10 @@ struct session *session_by_address(const struct worker *w, const struct link_add
 struct session *session_open(struct worker *w, const struct packet *p, const vpn_contact *contact, enum fate *fate);
 /* Ends it for good: frees slot, lease, routes, address. */
 void session_end(struct worker *w, struct session *s, const char *why);
+/* No handshake any more: it became active. */
+void session_settled(struct worker *w, struct session *s);
+/* Ends those of ours that another worker closed. */
+void sessions_tidy(struct worker *w);
 /* Takes over what the predecessor of our index left. */
 void sessions_adopt(struct worker *w);
 void sessions_free(struct worker *w, bool for_successor);

@@ -10,6 +10,11 @@
 #include <string.h>
 #include <time.h>
 
+enum {
+	HALF_OPEN_MS = 3000, /* a handshake gets this long even when its place is wanted by others */
+	HEARD_MS = 20000,    /* a session heard from within this time is alive: nobody unproven gets its address */
+};
+
 struct session *session_find(const struct worker *w, uint32_t slot, uint32_t generation)
 {
 	struct session *s = slot < w->config->max_clients ? w->sessions[slot] : NULL;
@@ -19,7 +24,7 @@ struct session *session_find(const struct worker *w, uint32_t slot, uint32_t gen
 struct session *session_by_address(const struct worker *w, const struct link_address *address, uint32_t *slot,
 	uint32_t *generation, unsigned *owner)
 {
-	uint32_t now_generation;
+	uint32_t now_generation = 0;
 
 	*owner = WORKER_NONE;
 	if (!links_find(w->shm, address, slot, generation))
@@ -64,6 +69,50 @@ static struct session *session_new(struct worker *w, uint32_t slot, uint32_t gen
 	return s;
 }
 
+/* -- handshakes, oldest first -- */
+
+static void half_open(struct worker *w, struct session *s)
+{
+	s->half_link = w->half_last;
+	*w->half_last = s;
+	w->half_last = &s->half_next;
+}
+
+void session_settled(struct worker *w, struct session *s)
+{
+	if (!s->half_link)
+		return;
+	*s->half_link = s->half_next;
+	if (s->half_next)
+		s->half_next->half_link = s->half_link;
+	else
+		w->half_last = s->half_link;
+	s->half_next = NULL;
+	s->half_link = NULL;
+}
+
+/* A slot; if there is none, that of our oldest handshake: whoever fills the table with them must not lock others out,
+ * and whoever is connected keeps its place. */
+static uint32_t take_slot(struct worker *w, uint32_t *generation)
+{
+	uint32_t slot = peers_take(w->shm, w->born->index, generation);
+
+	if (slot != PEER_NONE || !w->half_first || w->now - w->half_first->since < HALF_OPEN_MS)
+		return slot;
+	session_end(w, w->half_first, "its place is needed, and it is the oldest handshake");
+	return peers_take(w->shm, w->born->index, generation);
+}
+
+/* True if a session that is alive has this address. An opener that proved nothing may come from anywhere. */
+static bool address_in_use(const struct worker *w, const struct link_address *address)
+{
+	struct peer_row row;
+	uint32_t slot, generation;
+
+	return links_find(w->shm, address, &slot, &generation) && peers_read(w->shm, slot, &row) &&
+		row.generation == generation && w->now - row.last_in_ms < HEARD_MS;
+}
+
 /* The address may still be an older session's: the newcomer proved that it is there, so it gets the control
  * datagrams; the old one goes on by peer id until the newcomer is known. */
 static bool take_address(struct worker *w, struct session *s)
@@ -86,9 +135,13 @@ static bool take_address(struct worker *w, struct session *s)
 
 struct session *session_open(struct worker *w, const struct packet *p, const vpn_contact *contact, enum fate *fate)
 {
-	uint32_t generation, slot = peers_take(w->shm, w->born->index, &generation);
+	uint32_t generation, slot;
 
+	*fate = FATE_FLOAT_REFUSED;
+	if (!contact->proven && address_in_use(w, &p->peer_address))
+		return NULL;
 	*fate = FATE_TABLE_FULL;
+	slot = take_slot(w, &generation);
 	if (slot == PEER_NONE)
 		return NULL;
 	struct session *s = session_new(w, slot, generation);
@@ -107,6 +160,7 @@ struct session *session_open(struct worker *w, const struct packet *p, const vpn
 		.connected_ms = w->now,
 		.connected_unix = time(NULL),
 	};
+	half_open(w, s);
 	s->engine = vpn_session_accept(w->endpoint, contact, s->shared->kept, w->now);
 	if (!s->engine || !take_address(w, s)) {
 		session_end(w, s, "no room for it");
@@ -123,6 +177,7 @@ void session_end(struct worker *w, struct session *s, const char *why)
 	if (s->ending)
 		return;
 	s->ending = true;
+	session_settled(w, s);
 	session_log(w, s, s->active || s->identity.common_name[0] ? 1 : 2, "session over: %s", why);
 	counter_add(w->counters, s->active ? COUNTER_SESSIONS_ENDED : COUNTER_HANDSHAKES_FAILED, 1);
 	peers_set_state(w->shm, s->slot, s->generation, PEER_CLOSING);
@@ -139,6 +194,19 @@ void session_end(struct worker *w, struct session *s, const char *why)
 	w->sessions[s->slot] = NULL;
 	counter_set(w->counters, COUNTER_SESSIONS, --w->session_count);
 	free(s);
+}
+
+void sessions_tidy(struct worker *w)
+{
+	struct peer_word word;
+
+	for (uint32_t slot = 0; slot < w->config->max_clients; slot++) {
+		struct session *s = w->sessions[slot];
+		/* Its END may have found our ring full. */
+		if (s && peers_word(w->shm, slot, &word) && word.generation == s->generation &&
+			word.state == PEER_CLOSING)
+			session_end(w, s, "another worker closed it");
+	}
 }
 
 /* -- floating -- */
@@ -170,11 +238,11 @@ bool session_float(struct worker *w, struct session *s, const struct packet *p)
 
 	if (answer == LINK_FULL ||
 		(answer == LINK_TAKEN && !take_from_other(w, s, &p->peer_address, other, other_generation))) {
-		session_log(w, s, 3, "does not float to %s: another session has that address",
+		session_log_limited(w, s, 3, "does not float to %s: another session has that address",
 			link_address_text(&p->peer_address, to, sizeof(to)));
 		return false;
 	}
-	session_log(w, s, 3, "floats from %s to %s", link_address_text(&s->identity.peer_address, from, sizeof(from)),
+	session_log_limited(w, s, 3, "floats from %s to %s", link_address_text(&s->identity.peer_address, from, sizeof(from)),
 		link_address_text(&p->peer_address, to, sizeof(to)));
 	links_remove(w->shm, &s->identity.peer_address, s->slot, s->generation);
 	s->identity.peer_address = p->peer_address;
@@ -235,10 +303,12 @@ static void adopt(struct worker *w, uint32_t slot)
 	if (!s || !s->engine) {
 		/* A handshake without its TLS cannot go on; the client begins anew. */
 		counter_add(w->counters, COUNTER_GIVEN_UP, 1);
-		if (s)
+		if (s) {
 			session_end(w, s, "its worker died and it cannot be adopted");
-		else
+		} else {
+			publish_gone(w, slot);
 			peers_release(w->shm, slot, generation);
+		}
 		return;
 	}
 	session_set_mss(w, s);

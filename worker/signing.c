@@ -39,10 +39,29 @@ static int send_request(struct worker *w, uint32_t id, uint16_t algorithm, const
 	return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS ? 0 : -1;
 }
 
+static void leave_line(struct worker *w, struct session *s)
+{
+	struct session **at = &w->sign_first;
+
+	if (!s->sign_input)
+		return;
+	while (*at && *at != s)
+		at = &(*at)->sign_next;
+	if (*at) {
+		*at = s->sign_next;
+		if (!*at)
+			w->sign_last = at;
+	}
+	s->sign_next = NULL;
+	free(s->sign_input);
+	s->sign_input = NULL;
+}
+
 void signing_ask(struct worker *w, struct session *s, const vpn_event *event)
 {
 	int sent = -1;
 
+	leave_line(w, s); /* what an earlier negotiation waited for, in vain */
 	counter_add(w->counters, COUNTER_SIGNATURES, 1);
 	s->sign_id = (++w->sign_count << SLOT_BITS) | s->slot;
 	if (!s->sign_id)
@@ -60,24 +79,6 @@ void signing_ask(struct worker *w, struct session *s, const vpn_event *event)
 		session_log(w, s, 1, "the keyholder cannot be asked for a signature");
 		vpn_session_signed(s->engine, NULL, 0, w->now);
 	}
-}
-
-static void leave_line(struct worker *w, struct session *s)
-{
-	struct session **at = &w->sign_first;
-
-	if (!s->sign_input)
-		return;
-	while (*at && *at != s)
-		at = &(*at)->sign_next;
-	if (*at) {
-		*at = s->sign_next;
-		if (!*at)
-			w->sign_last = at;
-	}
-	s->sign_next = NULL;
-	free(s->sign_input);
-	s->sign_input = NULL;
 }
 
 void signing_forget(struct worker *w, struct session *s)

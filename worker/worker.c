@@ -12,6 +12,7 @@
 #include "worker/sandbox.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -30,7 +31,7 @@ enum {
 	SECRET_MS = 10000, /* how often the shared secrets and the clock are looked at */
 	ORPHAN_MS = 4000,  /* how long we go on telling clients once the master is gone */
 	CRL_MAX = 1 << 22,
-	IDLE_MS = 1000,
+	SESSION_LINES_MAX = 20, /* a second, of what one peer can cause */
 };
 
 /* -- last words -- */
@@ -91,20 +92,48 @@ void worker_log(struct worker *w, int level, const char *format, ...)
 	log_line(w, level, line);
 }
 
-void session_log(struct worker *w, const struct session *s, int level, const char *format, ...)
+static void session_line(struct worker *w, const struct session *s, int level, const char *format, va_list args)
 {
 	char line[1000], address[64];
-	va_list args;
-	int at;
 
 	if (level > w->verb)
 		return;
-	at = snprintf(line, sizeof(line), "%s%s%s ", s->identity.common_name, s->identity.common_name[0] ? "/" : "",
+	int at = snprintf(line, sizeof(line), "%s%s%s ", s->identity.common_name, s->identity.common_name[0] ? "/" : "",
 		link_address_text(&s->identity.peer_address, address, sizeof(address)));
-	va_start(args, format);
 	vsnprintf(line + at, sizeof(line) - (size_t)at, format, args);
-	va_end(args);
 	log_line(w, level, line);
+}
+
+void session_log(struct worker *w, const struct session *s, int level, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	session_line(w, s, level, format, args);
+	va_end(args);
+}
+
+void session_log_limited(struct worker *w, struct session *s, int level, const char *format, ...)
+{
+	va_list args;
+
+	if (level > w->verb)
+		return;
+	if (w->now - s->log_at >= 1000) {
+		unsigned left_out = s->log_left_out;
+		s->log_at = w->now;
+		s->log_lines = s->log_left_out = 0;
+		if (left_out)
+			session_log(w, s, level, "%u more lines were left out", left_out);
+	}
+	if (s->log_lines == SESSION_LINES_MAX) {
+		s->log_left_out++;
+		return;
+	}
+	s->log_lines++;
+	va_start(args, format);
+	session_line(w, s, level, format, args);
+	va_end(args);
 }
 
 /* -- orders -- */
@@ -140,7 +169,9 @@ static void take_crl(struct worker *w, int fd)
 		len += (size_t)got;
 	if (text) {
 		text[len] = 0;
-		if (vpn_endpoint_set_crl(w->endpoint, text, error))
+		if (len == CRL_MAX)
+			worker_log(w, 1, "the new CRL is not used: it has more than %d bytes", CRL_MAX - 1);
+		else if (vpn_endpoint_set_crl(w->endpoint, text, error))
 			worker_log(w, 3, "worker %u uses the new CRL", w->born->index);
 		else
 			worker_log(w, 1, "the new CRL is not used: %s", error);
@@ -188,6 +219,12 @@ static bool take_orders(void *context)
 
 /* -- birth -- */
 
+/* Seconds of the configuration; what does not fit is as good as never. */
+static unsigned ms_of(unsigned seconds)
+{
+	return seconds < UINT_MAX / 1000 ? seconds * 1000 : UINT_MAX;
+}
+
 static bool make_endpoint(struct worker *w)
 {
 	const struct config *c = w->config;
@@ -228,17 +265,17 @@ static bool make_endpoint(struct worker *w)
 	s.replay_window_s = c->replay_window_s;
 	s.tun_mtu = c->tun_mtu;
 	s.tun_mtu_max = c->tun_mtu_max;
-	s.tls_timeout_ms = c->tls_timeout_s * 1000;
-	s.hand_window_ms = c->hand_window_s * 1000;
-	s.tran_window_ms = c->tran_window_s * 1000;
-	s.reneg_ms = c->reneg_s * 1000;
-	s.reneg_min_ms = c->reneg_min_s ? c->reneg_min_s * 1000 : c->reneg_s * 900;
+	s.tls_timeout_ms = ms_of(c->tls_timeout_s);
+	s.hand_window_ms = ms_of(c->hand_window_s);
+	s.tran_window_ms = ms_of(c->tran_window_s);
+	s.reneg_ms = ms_of(c->reneg_s);
+	s.reneg_min_ms = c->reneg_min_s ? ms_of(c->reneg_min_s) : ms_of(c->reneg_s) / 10 * 9;
 	s.reneg_bytes = c->reneg_bytes;
 	s.reneg_packets = c->reneg_packets;
-	s.ping_ms = c->ping_s * 1000;
-	s.ping_restart_ms = c->ping_restart_s * 1000;
-	s.session_timeout_ms = c->session_timeout_s * 1000;
-	s.inactive_ms = c->inactive_s * 1000;
+	s.ping_ms = ms_of(c->ping_s);
+	s.ping_restart_ms = ms_of(c->ping_restart_s);
+	s.session_timeout_ms = ms_of(c->session_timeout_s);
+	s.inactive_ms = ms_of(c->inactive_s);
 	s.inactive_bytes = c->inactive_bytes;
 	s.max_packet_size = c->max_packet_size;
 	w->endpoint = vpn_endpoint_new(&s, error, warning);
@@ -369,6 +406,7 @@ static void chores(struct worker *w)
 	w->now = loop_now();
 	control_timers(w);
 	if (w->now >= w->publish_at) {
+		sessions_tidy(w);
 		publish(w);
 		w->publish_at = w->now + PUBLISH_MS;
 	}
@@ -404,10 +442,12 @@ int worker_run(const struct inherited *inherited)
 	w->counters = &stats_worker(inherited->stats, inherited->index)->counters;
 	w->verb = inherited->config->verb;
 	w->sign_last = &w->sign_first;
+	w->half_last = &w->half_first;
 	w->now = loop_now();
 	w->sessions = calloc(inherited->config->max_clients, sizeof(*w->sessions));
 	w->wheel = timer_wheel_new(w->now);
 	CHECK(w->sessions && w->wheel);
+	CHECK(vpn_kept_size() <= PEER_KEPT_LEN);
 	words_place = last_words_of(w->shm, inherited->index);
 	CHECK(words_place != NULL);
 	w->blamed = last_words_at_work(words_place);
@@ -415,9 +455,11 @@ int worker_run(const struct inherited *inherited)
 	catch_deadly_signals();
 	if (be_born(w)) {
 		sessions_adopt(w);
+		handover_take(w); /* what our predecessor was woken for */
 		order_send(inherited->orders_fd, ANSWER_READY, 0, NULL, 0, -1);
 		status = live(w);
-		sessions_free(w, w->leaving);
+		/* A worker that broke does not end its clients: its successor goes on with them. */
+		sessions_free(w, w->leaving || status != 0);
 	}
 	loop_clear(&w->loop);
 	vpn_endpoint_free(&w->endpoint);

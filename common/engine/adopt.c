@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * A session rebuilt from what its slot kept. The kept bytes are read as if a stranger had written them. */
 #include "common/engine/session.h"
+#include "common/base/secret.h"
+
+#include <stdlib.h>
 
 static bool kept_makes_sense(const struct vpn_endpoint *e, const struct kept *k)
 {
@@ -10,13 +13,15 @@ static bool kept_makes_sense(const struct vpn_endpoint *e, const struct kept *k)
 		memchr(k->name, 0, sizeof(k->name));
 }
 
-static bool adopt_key(struct vpn_session *s, unsigned index)
+static bool adopt_key(struct vpn_session *s, unsigned index, mono_ms now)
 {
 	struct data_kept *key = &s->kept->keys[index];
 
 	if (key->cipher <= CIPHER_UNKNOWN || key->cipher >= CIPHER_COUNT || key->key_id > 7 || key->send_half > 1 ||
 		key->window.width > REPLAY_BITS)
 		return false;
+	if (key->window.checked < 0 || key->window.checked > now)
+		key->window.checked = now;
 	packet_id_adopt(&key->ids, s->endpoint->epoch);
 	s->keys[index] = data_key_new(key, s->endpoint->epoch);
 	return s->keys[index] != NULL;
@@ -24,23 +29,37 @@ static bool adopt_key(struct vpn_session *s, unsigned index)
 
 vpn_session *vpn_session_adopt(vpn_endpoint *endpoint, void *kept, vpn_ms now, vpn_ms renegotiate_at)
 {
-	struct vpn_session *s;
+	struct vpn_session *s = NULL;
+	/* Looked at in a copy: what was checked does not change any more. */
+	struct kept *copy = malloc(sizeof(*copy));
+	unsigned index = 0;
+	mono_ms opened = 0;
 
-	if (!kept_makes_sense(endpoint, kept) || !(s = session_new(endpoint, kept, now)))
+	if (copy) {
+		memcpy(copy, kept, sizeof(*copy));
+		if (kept_makes_sense(endpoint, copy))
+			s = session_new(endpoint, kept, now);
+		index = copy->current;
+		opened = copy->opened;
+		secret_wipe(copy, sizeof(*copy));
+		free(copy);
+	}
+	if (!s)
 		return NULL;
 	struct kept *k = s->kept;
-	bool current = adopt_key(s, k->current), previous = adopt_key(s, 1u - k->current);
+	bool current = adopt_key(s, index, now), previous = adopt_key(s, 1 - index, now);
 	if (!current && !previous) {
 		vpn_session_free(&s, false);
 		return NULL;
 	}
 	if (!current)
-		k->current ^= 1; /* it died while the new set was being written */
-	k->expires[k->current] = MONO_NEVER;
+		index = 1 - index; /* it died while the new set was being written */
+	k->current = (uint8_t)index;
+	k->expires[index] = MONO_NEVER;
 	s->state = SESSION_OPEN;
 	s->admission = ADMISSION_GRANTED;
 	s->push_done = true;
-	s->open_since = now;
+	s->open_since = opened > 0 && opened <= now ? opened : now;
 	s->send_from = now;
 	s->renegotiate_at = renegotiate_at;
 	return s;

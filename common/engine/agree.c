@@ -74,11 +74,12 @@ static bool same_peer(struct vpn_session *s, const struct tls_peer *peer)
 		secret_equal(s->kept->fingerprint, peer->fingerprint, TLS_FINGERPRINT_LEN);
 }
 
+/* Without control bytes, as OpenVPN cleans credentials; UTF-8 stays. */
 static char *clean_copy(const char *text)
 {
 	char *copy = strdup(text);
 	for (char *c = copy; c && *c; c++)
-		if ((unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7f)
+		if ((unsigned char)*c < 0x20 || (unsigned char)*c == 0x7f)
 			*c = '_';
 	return copy;
 }
@@ -166,7 +167,8 @@ static void choose(struct vpn_session *s, bool *push_cipher)
 	s->kept->cipher = (uint8_t)cipher;
 }
 
-static void send_push(struct vpn_session *s, bool push_cipher, mono_ms now)
+/* False: no memory, or TLS failed. */
+static bool send_push(struct vpn_session *s, bool push_cipher, mono_ms now)
 {
 	char own[ENGINE_OPTIONS][PUSH_OPTION_MAX + 1];
 	unsigned count = 0;
@@ -175,7 +177,7 @@ static void send_push(struct vpn_session *s, bool push_cipher, mono_ms now)
 	const char **all = calloc(total + ENGINE_OPTIONS, sizeof(*all));
 
 	if (!all)
-		return;
+		return false;
 	memcpy(all, s->options, total * sizeof(*all));
 	if (s->kept->peer_id != WIRE_PEER_ID_NONE)
 		snprintf(own[count++], sizeof(own[0]), "peer-id %u", s->kept->peer_id);
@@ -195,8 +197,10 @@ static void send_push(struct vpn_session *s, bool push_cipher, mono_ms now)
 		if (!tls_write(s->negotiation->tls, message, len))
 			break;
 	free(all);
+	forget_options(s);
 	s->push_done = true;
 	s->pushed_at = now;
+	return !len;
 }
 
 /* D: what the exporter gives, mixed with the control key in use (protocol: dynamic tls-crypt). */
@@ -239,8 +243,11 @@ static void server_opens(struct vpn_session *s, mono_ms now)
 	if (!session_make_keys(s, now))
 		return;
 	/* Ready to receive before the push leaves. */
-	send_push(s, push_cipher, now);
-	s->open_since = now;
+	if (!send_push(s, push_cipher, now)) {
+		session_gone(s, "the push could not be written");
+		return;
+	}
+	s->open_since = k->opened = now;
 	s->state = SESSION_OPEN;
 	session_event(s, VPN_EVENT_OPEN, 0, NULL, 0);
 }
@@ -262,13 +269,13 @@ static void client_opens(struct vpn_session *s, mono_ms now)
 		return;
 	}
 	if (s->pushed->ping_s)
-		s->ping = s->pushed->ping_s * 1000;
+		s->ping = (span_ms)s->pushed->ping_s * 1000;
 	if (s->pushed->ping_restart_s)
-		s->ping_restart = s->pushed->ping_restart_s * 1000;
+		s->ping_restart = (span_ms)s->pushed->ping_restart_s * 1000;
 	if (!session_make_keys(s, now))
 		return;
 	s->push_at = MONO_NEVER;
-	s->open_since = now;
+	s->open_since = k->opened = now;
 	s->state = SESSION_OPEN;
 	session_event(s, VPN_EVENT_OPEN, 0, NULL, 0);
 }
@@ -296,6 +303,12 @@ void agree_finish(struct vpn_session *s, mono_ms now)
 		server_opens(s, now);
 }
 
+static void forget_password(struct vpn_session *s)
+{
+	if (s->password)
+		secret_wipe(s->password, strlen(s->password));
+}
+
 bool vpn_session_admit(vpn_session *s, const vpn_grant *grant, vpn_ms now)
 {
 	if (s->state != SESSION_GREETING || s->admission != ADMISSION_ASKED)
@@ -311,10 +324,7 @@ bool vpn_session_admit(vpn_session *s, const vpn_grant *grant, vpn_ms now)
 	}
 	s->kept->peer_id = grant->peer_id;
 	s->admission = ADMISSION_GRANTED;
-	if (s->password) {
-		secret_wipe(s->password, strlen(s->password));
-		s->password[0] = 0;
-	}
+	forget_password(s);
 	negotiation_advance(s, now);
 	return true;
 }
@@ -327,6 +337,7 @@ void vpn_session_refuse(vpn_session *s, const char *reason, vpn_ms now)
 		return;
 	snprintf(text, sizeof(text), "AUTH_FAILED%s%s", reason ? "," : "", reason ? reason : "");
 	s->admission = ADMISSION_REFUSED;
+	forget_password(s);
 	snprintf(s->close_reason, sizeof(s->close_reason), "refused%s%.100s", reason ? ": " : "", reason ? reason : "");
 	for (unsigned i = 0; i < 2; i++)
 		session_drop_key(s, i);

@@ -101,6 +101,14 @@ vpn_endpoint *vpn_endpoint_new(const vpn_settings *in, char error[VPN_ERROR_TEXT
 	_Static_assert((int)VPN_ERROR_TEXT == (int)TLS_REASON_MAX, "one size of error text");
 
 	error[0] = warning[0] = 0;
+	if (!in->tls_timeout_ms || !in->hand_window_ms) {
+		snprintf(error, VPN_ERROR_TEXT, "%s: must not be 0", in->hand_window_ms ? "tls-timeout" : "hand-window");
+		return NULL;
+	}
+	if (in->wrapping != VPN_WRAP_NONE && !in->static_key) {
+		snprintf(error, VPN_ERROR_TEXT, "%s: needs a key", in->wrapping == VPN_WRAP_AUTH ? "tls-auth" : "tls-crypt");
+		return NULL;
+	}
 	vpn_endpoint *e = calloc(1, sizeof(*e));
 	if (!e) {
 		snprintf(error, VPN_ERROR_TEXT, "out of memory");

@@ -12,8 +12,11 @@ void session_event(struct vpn_session *s, int kind, int number, const void *data
 	if (s->event_count >= EVENTS_MAX && (kind == VPN_EVENT_NOTE || kind == VPN_EVENT_TEXT))
 		return;
 	struct event *event = malloc(sizeof(*event) + len + 1);
-	if (!event)
+	if (!event) {
+		/* Not ended here: the caller is in the middle of its work. */
+		s->event_lost |= kind != VPN_EVENT_NOTE && kind != VPN_EVENT_TEXT;
 		return;
+	}
 	event->next = NULL;
 	event->kind = kind;
 	event->number = number;
@@ -41,8 +44,14 @@ bool vpn_session_next_event(vpn_session *s, vpn_event *out)
 {
 	free(s->given);
 	s->given = s->events;
-	if (!s->given)
-		return false;
+	if (!s->given) {
+		bool last = s->state == SESSION_GONE && !s->closed_told;
+		s->closed_told |= last;
+		if (last)
+			*out = (vpn_event){ .kind = VPN_EVENT_CLOSED, .text = s->close_reason,
+				.data = (const uint8_t *)s->close_reason, .len = strlen(s->close_reason) };
+		return last;
+	}
 	s->events = s->given->next;
 	if (!s->events)
 		s->events_end = &s->events;

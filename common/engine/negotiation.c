@@ -10,7 +10,7 @@
 
 uint8_t next_key_id(uint8_t key_id)
 {
-	return key_id == 7 ? 1 : (uint8_t)(key_id + 1); /* 0 belongs to the first negotiation alone */
+	return (key_id & 7) == 7 ? 1 : (uint8_t)((key_id & 7) + 1); /* 0 belongs to the first negotiation alone */
 }
 
 static uint8_t own_reset_opcode(const struct vpn_session *s, uint8_t key_id)
@@ -64,23 +64,28 @@ bool negotiation_again(struct vpn_session *s, bool by_us, mono_ms now)
 	s->negotiation = n;
 	s->kept->key_id = key_id;
 	s->renegotiate_at = MONO_NEVER;
-	/* The key in use now is the previous one from here on, and so has an end. */
-	s->kept->expires[s->kept->current] = now + s->endpoint->tran_window;
+	/* The key in use now is the previous one from here on, and so has an end; further attempts do not move it. */
+	mono_ms *expires = &s->kept->expires[session_current(s)];
+	*expires = mono_earlier(*expires, now + s->endpoint->tran_window);
 	session_note(s, 3, "renegotiation of key %u started by %s", key_id, by_us ? "us" : "the peer");
 	return true;
 }
 
 void negotiation_failed(struct vpn_session *s, const char *why, mono_ms now)
 {
-	if (s->negotiation->first && s->state != SESSION_OPEN) {
+	const struct negotiation *n = s->negotiation;
+
+	if (s->state == SESSION_LEAVING) {
+		session_gone(s, "%s", s->close_reason);
+		return;
+	}
+	/* One that had given its keys fails by what the peer sends in it: nothing more can be said to this peer. */
+	if (n->keyed || s->state != SESSION_OPEN) {
 		session_gone(s, "%s", why);
 		return;
 	}
-	session_note(s, 1, "renegotiation of key %u failed: %s; the old key serves until it expires",
-		s->negotiation->key_id, why);
+	session_note(s, 1, "renegotiation of key %u failed: %s; the old key serves until it expires", n->key_id, why);
 	negotiation_free(&s->negotiation);
-	if (s->state == SESSION_LEAVING)
-		session_gone(s, "%s", s->close_reason);
 }
 
 /* The payload of a server's reset tells a client whether to send its key again. */
@@ -238,7 +243,6 @@ void negotiation_advance(struct vpn_session *s, mono_ms now)
 		become_active(n);
 		agree_flush_texts(s, now);
 		fill_window(s, now);
-		s->ack_now = receive_window_owes(&n->in);
 		if (s->said_last && !s->text_count && !tls_pending(n->tls) && send_window_idle(&n->out))
 			s->linger_until = now;
 		return;
@@ -283,5 +287,4 @@ void negotiation_advance(struct vpn_session *s, mono_ms now)
 		agree_flush_texts(s, now);
 	}
 	fill_window(s, now);
-	s->ack_now = receive_window_owes(&n->in);
 }

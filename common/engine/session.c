@@ -105,6 +105,15 @@ vpn_session *vpn_session_connect(vpn_endpoint *endpoint, void *kept, vpn_ms now)
 	return s;
 }
 
+void forget_options(struct vpn_session *s)
+{
+	for (size_t i = 0; i < s->option_count; i++)
+		free(s->options[i]);
+	free(s->options);
+	s->options = NULL;
+	s->option_count = 0;
+}
+
 static void forget_texts(struct vpn_session *s)
 {
 	char *secrets[] = { s->username, s->password };
@@ -116,11 +125,7 @@ static void forget_texts(struct vpn_session *s)
 	free(s->peer_info_text);
 	free(s->peer_options);
 	s->username = s->password = s->peer_info_text = s->peer_options = NULL;
-	for (size_t i = 0; i < s->option_count; i++)
-		free(s->options[i]);
-	free(s->options);
-	s->options = NULL;
-	s->option_count = 0;
+	forget_options(s);
 	for (unsigned i = 0; i < s->text_count; i++)
 		free(s->texts[i]);
 	s->text_count = 0;
@@ -154,17 +159,17 @@ void vpn_session_free(vpn_session **session, bool wipe_kept)
 
 void session_gone(struct vpn_session *s, const char *format, ...)
 {
-	char text[256];
+	char text[sizeof(s->close_reason)];
 	va_list args;
 
 	if (s->state == SESSION_GONE)
 		return;
 	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
+	vsnprintf(text, sizeof(text), format, args); /* not at once: the reason may be the argument */
 	va_end(args);
+	memcpy(s->close_reason, text, sizeof(s->close_reason));
 	s->state = SESSION_GONE;
 	negotiation_free(&s->negotiation);
-	session_event(s, VPN_EVENT_CLOSED, 0, text, strlen(text));
 }
 
 /* -- time -- */
@@ -206,8 +211,11 @@ vpn_ms vpn_session_wake_at(const vpn_session *s)
 	mono_ms at = s->linger_until;
 
 	if (s->state == SESSION_GONE)
-		return s->events ? 0 : MONO_NEVER;
-	if (s->ack_now || s->renegotiate_now || s->occ_reply)
+		return s->events || !s->closed_told ? 0 : MONO_NEVER;
+	if (s->event_lost || s->peer_left || (s->negotiation && receive_window_owes(&s->negotiation->in)))
+		return 0;
+	/* Only what tick() and transmit() then do away with: anything else would keep the host awake for nothing. */
+	if (s->state == SESSION_OPEN && (s->renegotiate_now || s->occ_reply))
 		return 0;
 	if (s->negotiation) {
 		at = mono_earlier(at, send_window_wake_at(&s->negotiation->out));
@@ -249,8 +257,8 @@ void vpn_session_tick(vpn_session *s, vpn_ms now)
 		session_gone(s, "%s", s->close_reason);
 		return;
 	}
-	if (s->peer_left) {
-		session_gone(s, "the peer left");
+	if (s->peer_left || s->event_lost) {
+		session_gone(s, s->peer_left ? "the peer left" : "out of memory");
 		return;
 	}
 	if (now >= silence_at(s)) {

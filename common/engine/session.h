@@ -16,7 +16,7 @@
  *   GREETING   nobody known yet; holds no address. Only control datagrams leave.
  *   OPEN       data keys exist.
  *   LEAVING    last words are on their way; no data any more.
- *   GONE       VPN_EVENT_CLOSED was queued; only freeing is left.  */
+ *   GONE       VPN_EVENT_CLOSED is the last event; only freeing is left.  */
 #ifndef COMMON_ENGINE_SESSION_H
 #define COMMON_ENGINE_SESSION_H
 
@@ -36,7 +36,7 @@ enum {
 	TEXTS_MAX = 16,
 	EVENTS_MAX = 64,
 	LINGER_MS = 5000,
-	PUSH_REPEAT_MS = 30000,
+	SOFT_RESET_MIN_MS = 1000, /* a peer that starts the next negotiation sooner has to ask again */
 };
 
 struct vpn_endpoint {
@@ -79,7 +79,7 @@ struct kept {
 	struct wrap wrap, dynamic_wrap;
 	struct wrap_counter counter, dynamic_counter;
 	struct wrap_window window, dynamic_window;
-	unix_s opened;
+	mono_ms opened; /* when data keys were in use first: the clock outlives a process */
 	uint8_t fingerprint[TLS_FINGERPRINT_LEN];
 	char name[KEPT_NAME_MAX];
 	mono_ms expires[2]; /* of each key set; only the previous one has an end */
@@ -125,8 +125,10 @@ struct vpn_session {
 	uint64_t bytes_in, bytes_out, inactive_mark;
 	mono_ms inactive_since;
 	uint64_t keyed_bytes, keyed_packets;
-	bool push_wanted, push_done, resend_client_key, renegotiate_now, ack_now, peer_left;
-	bool said_last; /* LEAVING by our own word: over as soon as the peer has acknowledged it */
+	bool push_wanted, push_done, resend_client_key, renegotiate_now, peer_left;
+	bool event_lost;  /* one that the host needs found no memory: the session ends */
+	bool closed_told; /* VPN_EVENT_CLOSED was given out */
+	bool said_last;   /* LEAVING by our own word: over as soon as the peer has acknowledged it */
 	uint8_t occ_reply;        /* 1 + type of an OCC answer that waits to be sent, 0: none */
 	uint16_t occ_load;        /* size that an OCC load answer shall have */
 	uint16_t occ_in, occ_out; /* largest datagram seen each way */
@@ -142,20 +144,28 @@ struct vpn_session {
 	size_t option_count;
 	char *texts[TEXTS_MAX]; /* waiting to be written into TLS */
 	unsigned text_count;
-	char close_reason[128];
+	char close_reason[256];
 	struct pushed *pushed; /* client */
 
 	struct event *events, **events_end, *given; /* given: the one lent by the last next_event */
 	unsigned event_count;
 };
 
+/* Index of the current key set. Kept bytes may be spoilt at any time, so an index out of them is masked at each use. */
+static inline unsigned session_current(const struct vpn_session *s)
+{
+	return s->kept->current & 1;
+}
+
 /* -- session.c -- */
 struct vpn_session *session_new(struct vpn_endpoint *endpoint, void *kept, mono_ms now);
+/* The grant's options, of no use once they were pushed. */
+void forget_options(struct vpn_session *s);
 unix_s session_unix(const struct vpn_session *s, mono_ms now);
 /* Queues an event; notes are dropped when too many wait. */
 void session_event(struct vpn_session *s, int kind, int number, const void *data, size_t len);
 __attribute__((format(printf, 3, 4))) void session_note(struct vpn_session *s, int verbosity, const char *format, ...);
-/* The end: queues VPN_EVENT_CLOSED, wipes what is secret and not kept. */
+/* The end: what was queued and then VPN_EVENT_CLOSED is all that the host hears. Needs no memory. */
 __attribute__((format(printf, 2, 3))) void session_gone(struct vpn_session *s, const char *format, ...);
 
 /* -- negotiation.c -- */

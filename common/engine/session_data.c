@@ -24,7 +24,6 @@ static void hear_occ(struct vpn_session *s, struct bytes in)
 		break;
 	case OCC_EXIT:
 		s->peer_left = true;
-		s->renegotiate_at = 0; /* wake at once */
 		break;
 	default:
 		break;
@@ -56,7 +55,7 @@ static struct data_key *key_by_id(const struct vpn_session *s, uint8_t key_id, m
 static bool worn(struct vpn_session *s)
 {
 	const struct vpn_endpoint *e = s->endpoint;
-	const struct data_key *key = s->keys[s->kept->current & 1];
+	const struct data_key *key = s->keys[session_current(s)];
 
 	if (!key || s->state != SESSION_OPEN || s->renegotiate_now || (s->negotiation && !s->negotiation->keyed))
 		return false;
@@ -103,7 +102,7 @@ void vpn_open(vpn_job *jobs, size_t n, vpn_ms now)
 		jobs[i].len = data[i].len;
 		s->last_in = now;
 		/* The peer uses the current key, so it has it: no need to wait any longer with ours. */
-		if (now < s->send_from && data[i].key == s->keys[s->kept->current & 1])
+		if (now < s->send_from && data[i].key == s->keys[session_current(s)])
 			s->send_from = now;
 		if (for_us(s, &jobs[i])) {
 			jobs[i].fate = FATE_CONSUMED;

@@ -27,7 +27,7 @@ bool session_make_keys(struct vpn_session *s, mono_ms now)
 {
 	struct negotiation *n = s->negotiation;
 	struct kept *k = s->kept;
-	unsigned index = s->keys[k->current & 1] ? 1 - (k->current & 1) : (k->current & 1);
+	unsigned current = session_current(s), index = s->keys[current] ? 1 - current : current;
 	struct data_kept *key = &k->keys[index];
 
 	session_drop_key(s, index);
@@ -75,7 +75,7 @@ void session_plan_renegotiation(struct vpn_session *s, mono_ms now)
 
 struct data_key *session_send_key(struct vpn_session *s, mono_ms now)
 {
-	unsigned current = s->kept->current & 1, previous = 1 - current;
+	unsigned current = session_current(s), previous = 1 - current;
 
 	/* The peer gets time to finish before it sees the new key. */
 	if (s->keys[previous] && now < s->send_from && now < s->kept->expires[previous])

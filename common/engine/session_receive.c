@@ -21,8 +21,12 @@ static enum fate settle_key_id(struct vpn_session *s, const struct wrap_opened *
 	if (n && opened->key_id == n->key_id)
 		return FATE_NONE;
 	if (opened->opcode == OP_SOFT_RESET_V1 && s->state == SESSION_OPEN && (!n || n->keyed) &&
-		opened->key_id == next_key_id(s->kept->key_id))
+		opened->key_id == next_key_id(s->kept->key_id)) {
+		/* A handshake costs us a signature: not as many as the peer likes. */
+		if (n && !n->first && s->endpoint->server && now - s->keyed_at < SOFT_RESET_MIN_MS)
+			return FATE_NOT_READY;
 		return negotiation_again(s, false, now) ? FATE_NONE : FATE_NOT_READY;
+	}
 	if (!n && s->state == SESSION_OPEN) {
 		/* We were adopted and have no TLS: what the peer wants to say needs a new one. */
 		s->renegotiate_at = mono_earlier(s->renegotiate_at, now);

@@ -15,7 +15,6 @@ static size_t seal_control(struct vpn_session *s, uint8_t opcode, struct control
 			opcode == OP_ACK_V1 ? WIRE_MAX_ACKS : WIRE_MAX_ACKS_PAYLOAD);
 		head->acked = k->remote_session;
 	}
-	s->ack_now = receive_window_owes(&n->in);
 	size_t len = wire_write_control(opcode, head, body, sizeof(body));
 	if (!len)
 		return 0;

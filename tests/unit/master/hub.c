@@ -94,7 +94,7 @@ int worker_run(const struct inherited *in)
 		struct pollfd p = { .fd = in->orders_fd, .events = POLLIN };
 		if (fake->beating)
 			stats_heartbeat(stats_worker(in->stats, i), time(NULL), 0, 0);
-		poll(&p, 1, 100);
+		poll(&p, 1, 20);
 		if ((got = order_receive(in->orders_fd, &order, &fd)) < 0)
 			return 4;
 		if (!got)
@@ -160,7 +160,7 @@ static int run_master(const char *config_path)
 	char *argv[] = { "vpnserverd", strdup(config_path), NULL };
 	struct findings findings = { 0 };
 	struct conf_report report = { .problem = findings_add, .context = &findings };
-	struct master m = { .argc = 2, .argv = argv, .start_directory = -1 };
+	struct master m = { .argc = 2, .argv = argv, .start_directory = -1, .tick = 100 };
 	m.now.config = config_read(m.argc, m.argv, &report);
 	findings_print(stderr, &findings);
 	findings_clear(&findings);
