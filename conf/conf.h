@@ -205,6 +205,8 @@ extern const unsigned option_row_count;
 const struct option_row *option_find(const char *name);
 /* The name that differs least from `name`, or NULL when none is near. */
 const char *option_nearest(const char *name);
+/* What help says before the sentence of a row that does not do it: "refused: ", or nothing. explain.c */
+const char *option_remark(const struct option_row *row);
 /* Reads one line. */
 void option_apply(struct parse *p, const struct line *line);
 /* Where this directive stood last; NULL when it did not. */

@@ -150,7 +150,7 @@ static void default_name(struct parse *p)
 	const char *base = c->file ? strrchr(c->file, '/') : NULL;
 	base = base ? base + 1 : c->file ? c->file : "";
 	size_t len = strcspn(base, ".");
-	bool fits = len > 0 && len <= 64;
+	bool fits = len > 0 && len < 64; /* as hub.name */
 	for (size_t i = 0; i < len && fits; i++)
 		fits = strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", base[i]) !=
 		       NULL;

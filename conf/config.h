@@ -11,6 +11,11 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+enum {
+	CONFIG_CRL_MAX = 32 << 20,     /* a CRL has fewer bytes, at the start and when it changes */
+	CONFIG_CLIENTS_MAX = 1 << 20,  /* what the session table numbers */
+};
+
 /* The bytes of a file or of an inline block, read by the parser (in the master, as root). */
 struct file_text {
 	const char *path; /* NULL: not configured; "[inline]" for a block */

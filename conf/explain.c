@@ -2,7 +2,7 @@
  * The option chapter, printed from the rows that the parser itself uses. */
 #include "conf/conf.h"
 
-static const char *remark(const struct option_row *row)
+const char *option_remark(const struct option_row *row)
 {
 	if (row->verdict == REFUSE)
 		return "refused: ";
@@ -29,6 +29,6 @@ void config_explain(FILE *out, const char *part)
 			fprintf(out, "\n%s\n\n", section);
 		section = NULL;
 		fprintf(out, "%s%s%s\n\t%s%s\n", row->name, *row->arguments ? " " : "", row->arguments,
-			remark(row), row->help);
+			option_remark(row), row->help);
 	}
 }

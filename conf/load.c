@@ -22,7 +22,8 @@ static void warn_if_readable_by_others(
 }
 
 /* False when there is nothing to work with: not configured, or the problem is reported. */
-static bool load(struct parse *p, const char *directive, struct file_text *file, bool secret)
+static bool load_limited(
+	struct parse *p, const char *directive, struct file_text *file, bool secret, size_t limit)
 {
 	struct place place = place_of(p, directive);
 	char *bytes;
@@ -35,8 +36,7 @@ static bool load(struct parse *p, const char *directive, struct file_text *file,
 	file->path = value_path(p, file->path);
 	if (!file->path)
 		return false; /* no memory, which is reported at the end */
-	int error =
-		p->outside->read(p->outside, p->arena, file->path, MAX_FILE_BYTES, &bytes, &file->len, &mode);
+	int error = p->outside->read(p->outside, p->arena, file->path, limit, &bytes, &file->len, &mode);
 	if (error) {
 		conf_error(
 			p, &place, directive, NULL, "cannot read %.200s: %s", file->path, strerror(-error));
@@ -48,10 +48,16 @@ static bool load(struct parse *p, const char *directive, struct file_text *file,
 	return true;
 }
 
-static void load_pem(struct parse *p, const char *directive, struct file_text *file)
+static bool load(struct parse *p, const char *directive, struct file_text *file, bool secret)
+{
+	return load_limited(p, directive, file, secret, MAX_FILE_BYTES);
+}
+
+static void load_pem(struct parse *p, const char *directive, struct file_text *file, size_t limit)
 {
 	struct place place = place_of(p, directive);
-	if (load(p, directive, file, false) && !memmem(file->bytes, file->len, "-----BEGIN ", 11))
+	if (load_limited(p, directive, file, false, limit) &&
+		!memmem(file->bytes, file->len, "-----BEGIN ", 11))
 		conf_error(p, &place, directive, "a text with a line that begins with -----BEGIN",
 			"%.200s holds nothing in PEM form", file->path);
 }
@@ -142,10 +148,10 @@ void conf_load(struct parse *p)
 {
 	struct config *c = p->config;
 
-	load_pem(p, "ca", &c->ca);
-	load_pem(p, "cert", &c->cert);
-	load_pem(p, "extra-certs", &c->extra_certs);
-	load_pem(p, "crl-verify", &c->crl);
+	load_pem(p, "ca", &c->ca, MAX_FILE_BYTES);
+	load_pem(p, "cert", &c->cert, MAX_FILE_BYTES);
+	load_pem(p, "extra-certs", &c->extra_certs, MAX_FILE_BYTES);
+	load_pem(p, "crl-verify", &c->crl, CONFIG_CRL_MAX - 1); /* grows with the years */
 	load_inline_key(p);
 	look_at(p, "askpass", &c->askpass, true);
 	look_at(p, "dh", &p->draft.dh.path, false);

@@ -153,6 +153,8 @@ void not_yet(struct parse *p, const struct line *line)
 
 void accepted(struct parse *p, const struct line *line)
 {
+	(void)line;
+	(void)p;
 }
 
 void no_effect(struct parse *p, const struct line *line)

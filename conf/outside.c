@@ -68,6 +68,7 @@ static int open_file(const char *path, unsigned *mode)
 static int system_read(const struct outside *outside, struct arena *arena, const char *path, size_t limit,
 	char **bytes, size_t *len, unsigned *mode)
 {
+	(void)outside;
 	if (strcmp(path, "stdin") == 0) {
 		*mode = 0;
 		return read_all(STDIN_FILENO, arena, limit, bytes, len);
@@ -82,6 +83,7 @@ static int system_read(const struct outside *outside, struct arena *arena, const
 
 static int system_look(const struct outside *outside, const char *path, unsigned *mode)
 {
+	(void)outside;
 	int fd = open_file(path, mode);
 	if (fd < 0)
 		return fd;
@@ -91,6 +93,7 @@ static int system_look(const struct outside *outside, const char *path, unsigned
 
 static int system_directory(const struct outside *outside, const char *path, char *absolute, size_t room)
 {
+	(void)outside;
 	struct stat st;
 	char real[PATH_MAX];
 	if (!realpath(path, real) || stat(real, &st) < 0)
@@ -106,6 +109,7 @@ static int system_directory(const struct outside *outside, const char *path, cha
 static bool system_resolve(
 	const struct outside *outside, const char *host, int family, struct sockaddr_storage *out)
 {
+	(void)outside;
 	struct addrinfo hints = { .ai_family = family, .ai_socktype = SOCK_DGRAM }, *found = NULL;
 	if (getaddrinfo(host, NULL, &hints, &found) != 0)
 		return false;
@@ -118,6 +122,7 @@ static bool system_resolve(
 
 static unsigned system_service(const struct outside *outside, const char *name)
 {
+	(void)outside;
 	struct addrinfo hints = { .ai_family = AF_INET, .ai_socktype = SOCK_DGRAM }, *found = NULL;
 	if (getaddrinfo(NULL, name, &hints, &found) != 0)
 		return 0;

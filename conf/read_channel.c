@@ -212,6 +212,7 @@ void read_replay_window(struct parse *p, const struct line *line)
 
 void read_mute_replay_warnings(struct parse *p, const struct line *line)
 {
+	(void)line;
 	p->config->mute_replay_warnings = true;
 }
 

@@ -15,6 +15,7 @@ void read_mode(struct parse *p, const struct line *line)
 
 void read_tls_server(struct parse *p, const struct line *line)
 {
+	(void)line;
 	p->draft.tls_server = true;
 }
 
@@ -141,17 +142,19 @@ void read_push(struct parse *p, const struct line *line)
 
 void read_client_to_client(struct parse *p, const struct line *line)
 {
+	(void)line;
 	p->config->client_to_client = true;
 }
 
 void read_duplicate_cn(struct parse *p, const struct line *line)
 {
+	(void)line;
 	p->config->duplicate_cn = true;
 }
 
 void read_max_clients(struct parse *p, const struct line *line)
 {
-	if (value_unsigned(p, line, 1, 1, 16777215, &p->config->max_clients))
+	if (value_unsigned(p, line, 1, 1, CONFIG_CLIENTS_MAX, &p->config->max_clients))
 		p->draft.max_clients = true;
 }
 

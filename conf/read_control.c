@@ -59,6 +59,8 @@ void read_setenv(struct parse *p, const struct line *line)
 
 void read_setenv_safe(struct parse *p, const struct line *line)
 {
+	(void)line;
+	(void)p;
 	/* Only matters to scripts. */
 }
 
@@ -90,6 +92,8 @@ void read_script_security(struct parse *p, const struct line *line)
 
 void read_tmp_dir(struct parse *p, const struct line *line)
 {
+	(void)line;
+	(void)p;
 	/* Only matters to scripts. */
 }
 

@@ -74,6 +74,7 @@ void read_socket_flags(struct parse *p, const struct line *line)
 
 void read_tcp_nodelay(struct parse *p, const struct line *line)
 {
+	(void)line;
 	p->draft.tcp_nodelay = true;
 }
 

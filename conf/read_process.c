@@ -55,16 +55,19 @@ void read_daemon(struct parse *p, const struct line *line)
 
 void read_suppress_timestamps(struct parse *p, const struct line *line)
 {
+	(void)line;
 	p->config->suppress_timestamps = true;
 }
 
 void read_machine_readable_output(struct parse *p, const struct line *line)
 {
+	(void)line;
 	p->config->machine_readable = true;
 }
 
 void read_errors_to_stderr(struct parse *p, const struct line *line)
 {
+	(void)line;
 	p->config->errors_to_stderr = true;
 }
 
@@ -111,6 +114,7 @@ void read_nice(struct parse *p, const struct line *line)
 
 void read_mlock(struct parse *p, const struct line *line)
 {
+	(void)line;
 	p->config->mlock = true;
 }
 
@@ -126,7 +130,7 @@ void read_hub_name(struct parse *p, const struct line *line)
 {
 	const char *name = line->words[1];
 	size_t len = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.");
-	if (!len || name[len] || len > 64 || name[0] == '.')
+	if (!len || name[len] || len >= 64 || name[0] == '.')
 		line_error(
 			p, line, "letters, digits, - and _", "'%.60s' cannot be part of a file name", name);
 	else

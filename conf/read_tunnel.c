@@ -117,11 +117,13 @@ void read_ifconfig_ipv6(struct parse *p, const struct line *line)
 
 void read_ifconfig_noexec(struct parse *p, const struct line *line)
 {
+	(void)line;
 	p->config->ifconfig_noexec = true;
 }
 
 void read_route_noexec(struct parse *p, const struct line *line)
 {
+	(void)line;
 	p->config->route_noexec = true;
 }
 

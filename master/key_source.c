@@ -31,7 +31,7 @@ static int memory_file(const char *name, const void *bytes, size_t len)
 
 static int open_file(const char *path, const char *directive, char error[KEYHOLDER_ERROR_MAX])
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* a FIFO must not hold us up */
 	if (fd >= 0)
 		return fd;
 	fd = -errno;

@@ -1,56 +1,101 @@
 /* SPDX-License-Identifier: MIT
- * Log lines to standard output, a file or syslog: "2026-11-22 15:43:40 text", or machine-readable. The only
- * state is the one log of this process. Workers have none: their lines come as answers. */
+ * Log lines to standard output, a file or syslog: "2026-11-22 15:43:40 text", or machine-readable. Never
+ * waits for whoever reads them. The only state is the one log of this process. Workers have none: their lines
+ * come as answers. */
 #include "master/log.h"
 
 #include "common/base/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <syslog.h>
 #include <unistd.h>
 
+/* Where lines go. Whoever reads them may be slow, stopped or gone: what does not fit at once is lost and
+ * counted, because the master waits for nobody. */
+struct sink {
+	int fd;
+	bool ours;     /* to be closed; never blocks */
+	bool torn;     /* the last line is there in part */
+	unsigned lost; /* lines since the last one that went through */
+};
+
 static struct {
 	struct log_settings settings;
-	int fd; /* 0: not opened, lines go to standard output */
+	struct sink out, err;
 	bool opened_before;
-	char syslog_name[64];
+	char syslog_name[64], syslog_socket[108];
 	unsigned last_kind;
 	int in_a_row; /* lines of last_kind, shown or not */
-} the_log = { .settings = { .verb = 1 } };
+} the_log = { .settings = { .verb = 1 }, .out = { .fd = STDOUT_FILENO }, .err = { .fd = STDERR_FILENO } };
+
+/* -- opening -- */
+
+/* Standard output may be a pipe or a terminal whose flags belong to others as well: a way of our own to the
+ * same place does not wait. Where there is none (a socket, a file), the shared one. */
+static struct sink standard_output(void)
+{
+	struct stat is;
+	int fd = -1;
+	if (fstat(STDOUT_FILENO, &is) == 0 && (S_ISFIFO(is.st_mode) || S_ISCHR(is.st_mode)))
+		fd = open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	return (struct sink){ .fd = fd >= 0 ? fd : STDOUT_FILENO, .ours = fd >= 0 };
+}
+
+/* -1 where nobody listens: then lines are lost until somebody does. */
+static int syslog_connect(void)
+{
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	memcpy(to.sun_path, the_log.syslog_socket, sizeof(to.sun_path));
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
 
 int log_open(const struct log_settings *settings)
 {
-	int fd = 0;
+	struct sink out = { .fd = -1, .ours = true };
+	bool use_syslog = settings->use_syslog && !settings->file;
 	if (settings->file) {
 		int truncate = settings->append || the_log.opened_before ? 0 : O_TRUNC;
-		fd = open(settings->file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | truncate,
-			0640);
-		if (fd < 0)
+		/* not waiting: it may be a FIFO that nobody reads */
+		out.fd = open(settings->file,
+			O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | truncate, 0640);
+		if (out.fd < 0)
 			return -errno;
 	}
-	if (the_log.fd > 0)
-		close(the_log.fd);
-	if (the_log.settings.use_syslog)
-		closelog();
-	the_log.fd = fd;
+	if (the_log.out.ours && the_log.out.fd >= 0)
+		close(the_log.out.fd);
 	the_log.opened_before = the_log.opened_before || settings->file;
 	the_log.settings = *settings;
-	the_log.settings.use_syslog = settings->use_syslog && !settings->file;
+	the_log.settings.use_syslog = use_syslog;
 	the_log.settings.file = NULL;
-	if (the_log.settings.use_syslog) {
-		/* syslog keeps the pointer */
+	the_log.settings.syslog_name = the_log.settings.syslog_socket = NULL;
+	if (use_syslog) {
 		snprintf(the_log.syslog_name, sizeof(the_log.syslog_name), "%s",
 			settings->syslog_name ? settings->syslog_name : "vpnserverd");
-		openlog(the_log.syslog_name, LOG_PID, LOG_DAEMON);
+		snprintf(the_log.syslog_socket, sizeof(the_log.syslog_socket), "%s",
+			settings->syslog_socket ? settings->syslog_socket : "/dev/log");
+		out.fd = syslog_connect();
+	} else if (!settings->file) {
+		out = standard_output();
 	}
-	the_log.settings.syslog_name = NULL;
+	the_log.out = out;
 	return 0;
 }
+
+/* -- lines -- */
 
 static bool is_warning(const char *text)
 {
@@ -70,7 +115,7 @@ size_t log_format(char *out, size_t room, const struct log_settings *settings, s
 		n = snprintf(out, room, "%s\n", text);
 	} else {
 		char stamp[32];
-		struct tm local;
+		struct tm local = { 0 };
 		localtime_r(&when.tv_sec, &local);
 		strftime(stamp, sizeof(stamp), "%Y-%m-%d %H:%M:%S", &local);
 		n = snprintf(out, room, "%s %s\n", stamp, text);
@@ -93,36 +138,89 @@ unsigned log_kind(const char *text)
 	return hash;
 }
 
-static void write_all(int fd, const char *at, size_t left)
+/* Would a write wait? A line is shorter than what a pipe takes at once. */
+static bool has_room(const struct sink *sink)
 {
-	while (left) {
-		ssize_t n = write(fd, at, left);
+	struct pollfd p = { .fd = sink->fd, .events = POLLOUT };
+	return sink->ours || poll(&p, 1, 0) > 0;
+}
+
+/* Bytes that went, as far as they went without waiting. */
+static size_t push(const struct sink *sink, const char *at, size_t len)
+{
+	size_t gone = 0;
+	while (gone < len && has_room(sink)) {
+		ssize_t n = write(sink->fd, at + gone, len - gone);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return; /* nobody left to tell */
-		at += n;
-		left -= (size_t)n;
+			break;
+		gone += (size_t)n;
+	}
+	return gone;
+}
+
+static void write_line(struct sink *sink, struct timespec now, const char *line, size_t len)
+{
+	char note[160], text[80];
+	if (sink->torn && push(sink, "\n", 1) == 1)
+		sink->torn = false;
+	if (!sink->torn && sink->lost) {
+		snprintf(text, sizeof(text), "WARNING: %u lines of the log were lost: nobody took them",
+			sink->lost);
+		size_t noted = log_format(note, sizeof(note), &the_log.settings, now, LOG_LEVEL_NOTICE, text);
+		size_t went = push(sink, note, noted);
+		if (went == noted)
+			sink->lost = 0;
+		sink->torn = went && went < noted;
+	}
+	size_t gone = sink->torn || sink->lost ? 0 : push(sink, line, len);
+	if (gone < len)
+		sink->lost++;
+	sink->torn |= gone && gone < len;
+}
+
+/* As syslog(3) would, which waits for a daemon that does not read. */
+static void send_syslog(int level, const char *text, struct timespec now)
+{
+	static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
+		"Oct", "Nov", "Dec" };
+	int priority = level <= 0	  ? LOG_ERR
+		       : is_warning(text) ? LOG_WARNING
+		       : level <= 1	  ? LOG_NOTICE
+					  : LOG_INFO;
+	char line[LOG_TEXT_MAX + 160];
+	struct tm local = { 0 };
+	localtime_r(&now.tv_sec, &local);
+	int len = snprintf(line, sizeof(line), "<%d>%s %2d %02d:%02d:%02d %s[%ld]: %s", LOG_DAEMON | priority,
+		months[local.tm_mon], local.tm_mday, local.tm_hour, local.tm_min, local.tm_sec,
+		the_log.syslog_name, (long)getpid(), text);
+	struct sink *sink = &the_log.out;
+	/* twice: the daemon may have been started anew */
+	for (int try = 0; try < 2; try++) {
+		if (sink->fd >= 0 && send(sink->fd, line, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL) == len)
+			return;
+		if (sink->fd >= 0 && errno == EAGAIN)
+			return; /* it is there and slow */
+		if (sink->fd >= 0)
+			close(sink->fd);
+		sink->fd = syslog_connect();
 	}
 }
 
 static void emit(int level, const char *text)
 {
 	const struct log_settings *s = &the_log.settings;
-	if (s->use_syslog)
-		syslog(level <= 0	   ? LOG_ERR
-			: is_warning(text) ? LOG_WARNING
-			: level <= 1	   ? LOG_NOTICE
-					   : LOG_INFO,
-			"%s", text);
 	char line[LOG_TEXT_MAX + 64];
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
 	size_t len = log_format(line, sizeof(line), s, now, level, text);
-	if (!s->use_syslog)
-		write_all(the_log.fd > 0 ? the_log.fd : STDOUT_FILENO, line, len);
+	if (s->use_syslog)
+		send_syslog(level, text, now);
+	else
+		write_line(&the_log.out, now, line, len);
 	if (level <= 0 && s->errors_to_stderr)
-		write_all(STDERR_FILENO, line, len);
+		write_line(&the_log.err, now, line, len);
 }
 
 /* True when this line would be one too many of its kind; says how many were left out once another kind comes.

@@ -16,13 +16,15 @@ struct log_settings {
 	const char *file; /* NULL: standard output, or syslog */
 	bool append, use_syslog, suppress_timestamps, machine_readable, errors_to_stderr;
 	const char *syslog_name;
-	int verb; /* lines of a higher level are left out */
-	int mute; /* at most so many lines of one kind in a row; 0: all */
+	const char *syslog_socket; /* NULL: /dev/log */
+	int verb;		   /* lines of a higher level are left out */
+	int mute;		   /* at most so many lines of one kind in a row; 0: all */
 };
 
-/* Begins to write as the settings say; before the first call lines go to standard output with time stamps.
- * Called again (reload) it opens the file anew, never truncating it a second time. 0 or a negative errno (the
- * old way stays). */
+/* Begins to write as the settings say, and never waits for a reader: lines that a full pipe, a stopped
+ * terminal or a slow syslog daemon does not take at once are lost (and counted, but for syslog). Before the
+ * first call lines go to standard output with time stamps. Called again (reload) it opens the file anew,
+ * never truncating it a second time. 0 or a negative errno (the old way stays). */
 int log_open(const struct log_settings *settings);
 /* Writes one line. */
 void log_line(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));

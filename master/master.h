@@ -8,6 +8,7 @@
 #include "conf/config.h"
 #include "master/keyholder.h"
 #include "master/listen.h"
+#include "master/notify.h"
 #include "master/steering.h"
 #include "master/tunnel.h"
 #include "shm/segment.h"
@@ -45,9 +46,9 @@ struct seat {
 	unsigned generation; /* it was born with that generation of the configuration */
 	bool ready, leaving, had_one;
 	unsigned quick_deaths;
-	uint64_t heartbeats; /* as seen at the last tick */
+	uint64_t heartbeats, born_with; /* as seen at the last tick; at its birth */
 	unsigned silent_ticks;
-	bool beats; /* its heart was seen to beat since its birth */
+	bool crl_owed; /* the newest CRL did not get through to it */
 	mono_ms born_at;
 	mono_ms respawn_at;	    /* MONO_NEVER: not to be reborn now */
 	mono_ms kill_at;	    /* when patience ends */
@@ -75,8 +76,9 @@ struct master {
 	int exit_status;
 
 	struct generation now,
-		before;	     /* before: kept until every worker runs with `now`; config NULL: none */
-	struct config *born; /* the first: what only a restart can change stays as it says */
+		before;	      /* before: kept until every worker runs with `now`; config NULL: none */
+	unsigned generations; /* numbers given so far: one that failed is never given again */
+	struct config *born;  /* the first: what only a restart can change stays as it says */
 	uid_t uid;
 	gid_t gid;
 
@@ -101,6 +103,8 @@ struct master {
 	mono_ms keyholder_born_at;  /* the last replacement */
 	mono_ms keyholder_at;	    /* when to try again; MONO_NEVER */
 	mono_ms status_at, tick_at; /* MONO_NEVER: not wanted */
+	struct notify notify;	    /* who started us wants to hear of our life */
+	mono_ms alive_at;	    /* the next sign of life; MONO_NEVER */
 	mono_ms status_earliest;    /* not more often than this when clients come and go */
 	struct stat crl_seen;
 };

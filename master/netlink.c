@@ -152,7 +152,7 @@ static void complain_route(int family, const void *network, unsigned bits, int e
 
 static void add_routes(struct mnl_socket *kernel, const struct config *config, unsigned index, bool *added)
 {
-	bool *added6 = added + config->route4_count;
+	bool *added6 = added ? added + config->route4_count : NULL; /* no routes: no array */
 	for (unsigned i = 0; i < config->route4_count; i++) {
 		const struct route4 *r4 = &config->routes4[i];
 		uint32_t network = htonl(r4->network);

@@ -17,7 +17,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { CRL_MAX = 32 << 20 };
+static const char RELOAD_FAILED[] = "Running; the last reload failed, the log says why";
 
 int log_configure(const struct config *config)
 {
@@ -139,6 +139,12 @@ void reload_keep_born(struct config *fresh, const struct config *born, char *cha
 		note_change(changed, room, "route-ipv6");
 	fresh->routes6 = born->routes6;
 	fresh->route6_count = born->route6_count;
+	/* `server` pushes what clients need to reach it: those lines go with the network */
+	if (fresh->server_network4 != born->server_network4 ||
+		fresh->server_netmask4 != born->server_netmask4) {
+		fresh->push = born->push;
+		fresh->push_count = born->push_count;
+	}
 	STAYS("server", server_network4);
 	STAYS("server", server_netmask4);
 	STAYS("topology", topology);
@@ -214,7 +220,7 @@ void reload(struct master *m)
 {
 	log_line(LOG_LEVEL_NOTICE, "SIGHUP received: reading the configuration again");
 	char error[KEYHOLDER_ERROR_MAX] = "errors in the configuration", changed[512];
-	struct generation fresh = { .number = m->now.number + 1,
+	struct generation fresh = { .number = m->generations + 1,
 		.key = { .key_fd = -1, .passphrase_fd = -1 },
 		.keyholder = { .pid = -1, .control = -1 } };
 	if (m->before.config) {
@@ -223,6 +229,7 @@ void reload(struct master *m)
 		m->reload_again = true;
 		return;
 	}
+	notify_reloading(&m->notify, "Reading the configuration again");
 	fresh.config = read_again(m);
 	if (!fresh.config)
 		goto failed;
@@ -243,6 +250,9 @@ void reload(struct master *m)
 	supervise_unwatch_keyholder(m);
 	m->before = m->now;
 	m->now = fresh;
+	m->generations++;
+	m->keyholder_born_at = master_now();
+	m->keyholder_at = MONO_NEVER;
 	memset(&m->crl_seen, 0, sizeof(m->crl_seen));
 	log_configure(m->now.config);
 	supervise_watch_keyholder(m);
@@ -256,6 +266,7 @@ failed:
 	log_line(LOG_LEVEL_ERROR, "Reload failed, everything stays as it was: %s", error);
 	generation_end(m, &fresh);
 	enter_directory(m->now.config);
+	notify_ready(&m->notify, RELOAD_FAILED);
 }
 
 void reload_undo(struct master *m)
@@ -271,6 +282,9 @@ void reload_undo(struct master *m)
 	memset(&m->crl_seen, 0, sizeof(m->crl_seen));
 	log_configure(m->now.config);
 	m->status_at = m->now.config->status_file ? master_now() : MONO_NEVER;
+	notify_ready(&m->notify, RELOAD_FAILED);
+	if (m->now.key.key_fd >= 0 && m->now.keyholder.pid < 0)
+		keyholder_reborn(m); /* it died while another was in office */
 }
 
 void reload_settled(struct master *m)
@@ -281,6 +295,7 @@ void reload_settled(struct master *m)
 	m->before = (struct generation){ .key = { .key_fd = -1, .passphrase_fd = -1 },
 		.keyholder = { .pid = -1, .control = -1 } };
 	log_line(LOG_LEVEL_NOTICE, "Reload done: all workers run with the new configuration");
+	notify_ready(&m->notify, "Running");
 	if (m->reload_again) {
 		m->reload_again = false;
 		reload(m);
@@ -308,7 +323,7 @@ void keyholder_reborn(struct master *m)
 		return;
 	}
 	supervise_watch_keyholder(m);
-	m->now.number++;
+	m->now.number = ++m->generations;
 	supervise_roll(m);
 }
 
@@ -316,12 +331,12 @@ void keyholder_reborn(struct master *m)
 
 static char *read_file(const char *path, size_t *len, struct stat *seen)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* a FIFO must not hold us up */
 	if (fd < 0)
 		return NULL;
 	char *text = NULL;
 	size_t have = 0;
-	if (fstat(fd, seen) == 0 && S_ISREG(seen->st_mode) && seen->st_size < CRL_MAX)
+	if (fstat(fd, seen) == 0 && S_ISREG(seen->st_mode) && seen->st_size < CONFIG_CRL_MAX)
 		text = malloc((size_t)seen->st_size + 1);
 	for (ssize_t n; text && have < (size_t)seen->st_size; have += (size_t)n)
 		if ((n = read(fd, text + have, (size_t)seen->st_size - have)) <= 0)
@@ -346,10 +361,11 @@ static bool crl_good(const struct config *config, const char *text, char error[T
 	return good;
 }
 
+/* To those who still need it. */
 static void send_crl(struct master *m, const char *text, size_t len)
 {
 	for (unsigned w = 0; w < m->workers; w++) {
-		if (m->seats[w].orders_fd < 0)
+		if (m->seats[w].orders_fd < 0 || !m->seats[w].crl_owed)
 			continue;
 		/* one each: a worker could move the position of a shared one */
 		int fd = memfd_create("crl", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -357,8 +373,9 @@ static void send_crl(struct master *m, const char *text, size_t len)
 			    fcntl(fd, F_ADD_SEALS,
 				    F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0 &&
 			    order_send(m->seats[w].orders_fd, ORDER_CRL, 0, NULL, 0, fd);
+		m->seats[w].crl_owed = !sent;
 		if (!sent)
-			log_line(LOG_LEVEL_NOTICE, "WARNING: worker %u could not be told the new CRL", w);
+			log_line(LOG_LEVEL_NOTICE, "WARNING: worker %u could not be told the new CRL yet", w);
 		if (fd >= 0)
 			close(fd);
 	}
@@ -376,8 +393,12 @@ void crl_watch(struct master *m)
 	struct stat seen;
 	if (!config->crl.bytes || config->crl_is_dir || strcmp(config->crl.path, "[inline]") == 0)
 		return;
-	if (stat(config->crl.path, &seen) < 0 || same_file(&seen, &m->crl_seen))
+	send_crl(m, config->crl.bytes, config->crl.len);
+	if (stat(config->crl.path, &seen) < 0)
+		memset(&seen, 0xff, sizeof(seen)); /* one that is missing is told once, too */
+	if (same_file(&seen, &m->crl_seen))
 		return;
+	m->crl_seen = seen;
 	size_t len = 0;
 	char error[TLS_REASON_MAX] = "cannot be read",
 	     *text = read_file(config->crl.path, &len, &m->crl_seen);
@@ -394,5 +415,7 @@ void crl_watch(struct master *m)
 	config->crl.bytes = text;
 	config->crl.len = len;
 	log_line(LOG_LEVEL_NOTICE, "crl-verify %s: changed, read again", config->crl.path);
+	for (unsigned w = 0; w < m->workers; w++)
+		m->seats[w].crl_owed = true;
 	send_crl(m, text, len);
 }

@@ -26,7 +26,14 @@ static int make_directory(const char *dir)
 		return -errno;
 	if (stat(dir, &there) < 0)
 		return -errno;
-	return S_ISDIR(there.st_mode) ? 0 : -ENOTDIR;
+	if (!S_ISDIR(there.st_mode))
+		return -ENOTDIR;
+	if ((there.st_mode & S_IWOTH) || (there.st_uid != 0 && there.st_uid != geteuid()))
+		log_line(LOG_LEVEL_NOTICE,
+			"WARNING: hub.runtime-dir %s: others may put files there: they can keep the hub from "
+			"starting and deceive those who watch it",
+			dir);
+	return 0;
 }
 
 static long holder_of(int fd)
@@ -54,7 +61,7 @@ int runtime_lock(const char *dir, const char *name, char *path, size_t room)
 	if ((size_t)snprintf(path, room, "%s/%s.lock", dir, name) >= room)
 		return -ENAMETOOLONG;
 	for (;;) {
-		int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0644);
+		int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
 		if (fd < 0) {
 			error = -errno;
 			log_line(LOG_LEVEL_ERROR, "%s: %s", path, strerror(-error));
@@ -75,7 +82,7 @@ int runtime_lock(const char *dir, const char *name, char *path, size_t room)
 		if (still_there(fd, path)) {
 			char text[32];
 			int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
-			fchmod(fd, 0644);
+			fchmod(fd, 0600); /* who may open it may lock it, and us out */
 			if (ftruncate(fd, 0) == 0)
 				(void)!write(fd, text, (size_t)len);
 			return fd;
@@ -129,15 +136,42 @@ void runtime_tell(int fd, int status)
 	close(fd);
 }
 
-int pid_file_write(const char *path)
+int replacement_open(struct replacement *r, const char *path, mode_t mode)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0644);
+	int len = snprintf(r->temporary, sizeof(r->temporary), "%s.%ld.tmp", path, (long)getpid());
+	if (len < 0 || (size_t)len >= sizeof(r->temporary))
+		return -ENAMETOOLONG;
+	r->path = path;
+	unlink(r->temporary); /* of a hub that had our pid and died */
+	int fd = open(r->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
-	char text[32];
-	int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
-	int error = write(fd, text, (size_t)len) == len ? 0 : -EIO;
-	fchmod(fd, 0644);
+	if (fchmod(fd, mode) == 0 && (r->out = fdopen(fd, "w")))
+		return 0;
+	int error = -errno;
 	close(fd);
+	unlink(r->temporary);
 	return error;
+}
+
+int replacement_close(struct replacement *r)
+{
+	bool failed = ferror(r->out) != 0;
+	failed |= fclose(r->out) != 0;
+	int error = failed ? -EIO : 0;
+	if (!error && rename(r->temporary, r->path) < 0)
+		error = -errno;
+	if (error)
+		unlink(r->temporary);
+	return error;
+}
+
+int pid_file_write(const char *path)
+{
+	struct replacement r;
+	int error = replacement_open(&r, path, 0644);
+	if (error)
+		return error;
+	fprintf(r.out, "%ld\n", (long)getpid());
+	return replacement_close(&r);
 }

@@ -4,7 +4,10 @@
 #ifndef MASTER_RUNTIME_H
 #define MASTER_RUNTIME_H
 
+#include <limits.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <sys/types.h>
 
 /* Makes `dir` (0755) if it is not there and takes DIR/NAME.lock; the lock lives as long as the descriptor.
  * Returns it, or a negative errno after a log line: -EBUSY names the process that holds it. `path` (room 256)
@@ -20,7 +23,21 @@ int runtime_daemonize(void);
  * input, output and error are closed off. */
 void runtime_tell(int fd, int status);
 
-/* Writes our pid into `path`. 0 or a negative errno. */
+/* A file that others read while we write it: they see the old one or the new one, whole. It is put in place
+ * by name, so whatever stands there (a link, a FIFO) is never opened. Not synced to disk: after a crash of
+ * the machine nobody wants it. */
+struct replacement {
+	FILE *out; /* to write to */
+	const char *path;
+	char temporary[PATH_MAX];
+};
+
+/* `path` lives on until the close. 0 or a negative errno, then there is nothing to close. */
+int replacement_open(struct replacement *r, const char *path, mode_t mode);
+/* Puts it in place. 0 or a negative errno: then the old one stays. */
+int replacement_close(struct replacement *r);
+
+/* Writes our pid into `path`, readable by all. 0 or a negative errno. */
 int pid_file_write(const char *path);
 
 #endif

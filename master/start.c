@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define READERS_GROUP "vpnadm"
 #define RING_BUDGET (128u << 20) /* of locked memory for all handover rings together */
 
 /* -- the steps -- */
@@ -127,7 +129,8 @@ static int open_key(struct master *m)
 
 static int go_to_background(struct master *m)
 {
-	if (!m->now.config->daemonize)
+	/* a service manager has us in the background already and wants to keep the process that it started */
+	if (!m->now.config->daemonize || notify_wanted(&m->notify))
 		return 0;
 	m->tell_first = runtime_daemonize();
 	return m->tell_first < 0 ? m->tell_first : 0;
@@ -178,6 +181,13 @@ static int create_shm(struct master *m)
 	return 0;
 }
 
+/* Who may read the statistics without being root: a group of that name, where there is one. */
+static gid_t readers_group(void)
+{
+	const struct group *group = geteuid() == 0 ? getgrnam(READERS_GROUP) : NULL;
+	return group ? group->gr_gid : (gid_t)-1;
+}
+
 static int create_stats(struct master *m)
 {
 	const struct config *config = m->now.config;
@@ -192,7 +202,7 @@ static int create_stats(struct master *m)
 		.listener_count = count,
 		.started_unix = time(NULL),
 		.sizes = { .workers = m->workers, .slots = config->max_clients },
-		.group = (gid_t)-1 };
+		.group = readers_group() };
 	char error[256];
 	m->stats = stats_create(config->runtime_dir, &about, error, sizeof(error));
 	if (m->stats)
@@ -317,7 +327,8 @@ int master_start(struct master *m)
 	m->now.key = m->before.key = (struct key_source){ .key_fd = -1, .passphrase_fd = -1 };
 	m->now.keyholder = m->before.keyholder = (struct keyholder){ .pid = -1, .control = -1 };
 	m->steering = (struct steering){ .link_program = -1, .tunnel_program = -1 };
-	m->status_at = m->tick_at = m->keyholder_at = MONO_NEVER;
+	m->status_at = m->tick_at = m->keyholder_at = m->alive_at = MONO_NEVER;
+	notify_open(&m->notify);
 	m->born = m->now.config;
 	int error = start_in_order(m);
 	if (error)
@@ -388,6 +399,7 @@ void master_end(struct master *m)
 	free(m->now.crl_text);
 	free(m->before.crl_text);
 	forget_configs(m);
+	notify_close(&m->notify);
 	log_line(LOG_LEVEL_NOTICE, "vpnserverd has ended");
 	runtime_tell(m->tell_first, m->exit_status);
 }

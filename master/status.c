@@ -5,22 +5,19 @@
 
 #include "common/base/text.h"
 #include "master/log.h"
+#include "master/runtime.h"
 #include "shm/peers.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 enum { FIELD_MAX = 4 * PEER_NAME_ROOM + 1, TIME_MAX = 32, ADDRESS_MAX = 96 };
 
 static const char *time_text(unix_s t, char out[TIME_MAX])
 {
-	struct tm local;
+	struct tm local = { 0 }; /* stays where a worker gone mad wrote a time of no year */
 	time_t seconds = (time_t)t;
 	localtime_r(&seconds, &local);
 	strftime(out, TIME_MAX, "%Y-%m-%d %H:%M:%S", &local);
@@ -197,30 +194,13 @@ static struct status_facts facts_now(const struct config *config)
 
 int status_write(const struct config *config, const struct shm *shm)
 {
-	char temporary[4096];
-	int len = snprintf(temporary, sizeof(temporary), "%s.%ld.tmp", config->status_file, (long)getpid());
-	if (len < 0 || (size_t)len >= sizeof(temporary))
-		return -ENAMETOOLONG;
-	unlink(temporary); /* of a hub that had our pid and died */
-	int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
-	FILE *out = fd >= 0 ? fdopen(fd, "w") : NULL;
-	if (!out) {
-		int error = -errno;
-		if (fd >= 0)
-			close(fd);
-		return error;
-	}
-	fchmod(fd, 0640);
-	struct status_facts facts = facts_now(config);
-	status_print(out, &facts, shm);
-	bool failed = ferror(out) != 0;
-	failed |= fclose(out) != 0;
-	int error = failed ? -EIO : 0;
-	if (!error && rename(temporary, config->status_file) < 0)
-		error = -errno;
+	struct replacement r;
+	int error = replacement_open(&r, config->status_file, 0640);
 	if (error)
-		unlink(temporary);
-	return error;
+		return error;
+	struct status_facts facts = facts_now(config);
+	status_print(r.out, &facts, shm);
+	return replacement_close(&r);
 }
 
 void status_log(const struct config *config, const struct shm *shm)

@@ -100,15 +100,18 @@ bool worker_birth(struct master *m, unsigned index)
 	struct seat *seat = &m->seats[index];
 	int ends[2] = { -1, -1 }, keyholder_fd = -1;
 	mono_ms now = master_now();
+	span_ms pause = RESPAWN_MAX_MS;
 	seat->respawn_at = MONO_NEVER;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
 		goto failed;
 	if (m->now.keyholder.control >= 0 &&
 		(keyholder_fd = keyholder_channel(&m->now.keyholder, index)) < 0) {
 		errno = -keyholder_fd;
+		pause = RESPAWN_STEP_MS; /* it is dying: soon there will be another */
 		goto failed;
 	}
 	uint16_t epoch = shm_next_epoch(m->shm);
+	seat->born_with = atomic_load(&stats_worker(m->stats, index)->heartbeats);
 	pid_t pid = fork();
 	if (pid == 0)
 		live_as_worker(m, index, ends[1], keyholder_fd, epoch);
@@ -120,7 +123,7 @@ bool worker_birth(struct master *m, unsigned index)
 	seat->pid = pid;
 	seat->orders_fd = ends[0];
 	seat->generation = m->now.number;
-	seat->ready = seat->leaving = seat->beats = false;
+	seat->ready = seat->leaving = seat->crl_owed = false;
 	seat->silent_ticks = 0;
 	seat->born_at = now;
 	seat->kill_at = now + READY_DEADLINE_MS;
@@ -140,7 +143,7 @@ failed:
 	}
 	if (keyholder_fd >= 0)
 		close(keyholder_fd);
-	seat->respawn_at = now + RESPAWN_MAX_MS;
+	seat->respawn_at = now + pause;
 	return false;
 }
 
@@ -166,10 +169,15 @@ static void all_ready(struct master *m)
 	log_line(LOG_LEVEL_NOTICE, "Initialization Sequence Completed");
 	runtime_tell(m->tell_first, 0);
 	m->tell_first = -1;
+	notify_ready(&m->notify, "Running");
+	m->alive_at = m->notify.watchdog ? master_now() : MONO_NEVER;
 }
 
 static void worker_ready(struct master *m, unsigned index)
 {
+	/* Said once. One that says it again, or on its way out, would buy time from whoever is to end it. */
+	if (m->seats[index].ready || m->seats[index].leaving || m->phase == PHASE_STOPPING)
+		return;
 	m->seats[index].ready = true;
 	m->seats[index].kill_at = MONO_NEVER;
 	stats_worker_state(stats_worker(m->stats, index), STATS_WORKER_READY);
@@ -329,6 +337,7 @@ void supervise_stop(struct master *m, int exit_status)
 	bool was_running = m->phase == PHASE_RUNNING;
 	m->phase = PHASE_STOPPING;
 	m->exit_status = exit_status;
+	notify_stopping(&m->notify, "Ending");
 	if (was_running && m->now.config->status_file)
 		status_write(m->now.config, m->shm);
 	/* Told in any case: clients that know begin anew at once instead of after their ping-restart. */
@@ -336,7 +345,7 @@ void supervise_stop(struct master *m, int exit_status)
 	order_all(m, ORDER_STOP, how ? (int32_t)how : 1);
 	for (unsigned w = 0; w < m->workers; w++) {
 		m->seats[w].respawn_at = MONO_NEVER;
-		m->seats[w].kill_at = master_now() + STOP_DEADLINE_MS;
+		m->seats[w].kill_at = m->seats[w].pid > 0 ? master_now() + STOP_DEADLINE_MS : MONO_NEVER;
 	}
 }
 
@@ -419,10 +428,9 @@ static void feel_pulses(struct master *m, mono_ms now)
 		uint64_t heartbeats = atomic_load(&stats_worker(m->stats, w)->heartbeats);
 		bool beat = heartbeats != seat->heartbeats;
 		seat->heartbeats = heartbeats;
-		if (beat || !seat->ready || seat->leaving) {
-			seat->beats = seat->ready && (seat->beats || beat);
+		if (beat || !seat->ready || seat->leaving)
 			seat->silent_ticks = 0;
-		} else if (seat->beats && ++seat->silent_ticks == SILENT_TICKS_MAX) {
+		else if (heartbeats != seat->born_with && ++seat->silent_ticks == SILENT_TICKS_MAX) {
 			log_line(LOG_LEVEL_ERROR, "worker %u (pid %ld) hangs: ended", w, (long)seat->pid);
 			kill(seat->pid, SIGABRT);
 			seat->kill_at = now + LEAVE_DEADLINE_MS;
@@ -451,6 +459,10 @@ static void on_time(struct master *m)
 	}
 	if (m->phase != PHASE_RUNNING)
 		return;
+	if (m->alive_at <= now) {
+		notify_alive(&m->notify);
+		m->alive_at = now + m->notify.watchdog;
+	}
 	if (m->status_at <= now)
 		write_status(m, now);
 	if (m->keyholder_at <= now)
@@ -465,6 +477,7 @@ static void on_time(struct master *m)
 static int wait_for(const struct master *m)
 {
 	mono_ms next = mono_earlier(m->keyholder_at, mono_earlier(m->status_at, m->tick_at));
+	next = mono_earlier(next, m->alive_at);
 	if (m->phase != PHASE_RUNNING)
 		next = MONO_NEVER;
 	for (unsigned w = 0; w < m->workers; w++)

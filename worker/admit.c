@@ -3,7 +3,6 @@
  * in shared tables, so that it does not matter which worker it meets. */
 #include "worker/internal.h"
 
-#include "common/base/text.h"
 #include "common/topology/topology.h"
 #include "shm/handover_ring.h"
 #include "shm/leases.h"
@@ -89,14 +88,8 @@ static unsigned own_options(struct worker *w, struct session *s, char text[OWN_O
 
 static void log_peer(struct worker *w, struct session *s, const vpn_peer *peer)
 {
-	char name[160], subject[300], version[64], platform[40];
-
-	session_log(w, s, 2, "is '%s' (%s), serial %s, %s", text_escape(name, sizeof(name), peer->common_name,
-		strlen(peer->common_name), NULL), text_escape(subject, sizeof(subject), peer->subject,
-		strlen(peer->subject), NULL), peer->serial, peer->tls);
-	session_log(w, s, 3, "peer info: IV_VER=%s IV_PLAT=%s IV_PROTO=%u", text_escape(version, sizeof(version),
-		peer->version, strlen(peer->version), NULL), text_escape(platform, sizeof(platform), peer->platform,
-		strlen(peer->platform), NULL), peer->proto);
+	session_log(w, s, 2, "is '%s' (%s), serial %s, %s", peer->common_name, peer->subject, peer->serial, peer->tls);
+	session_log(w, s, 3, "peer info: IV_VER=%s IV_PLAT=%s IV_PROTO=%u", peer->version, peer->platform, peer->proto);
 }
 
 void admit(struct worker *w, struct session *s)
@@ -107,8 +100,8 @@ void admit(struct worker *w, struct session *s)
 	vpn_peer peer;
 
 	vpn_session_peer(s->engine, &peer);
-	text_escape(s->identity.common_name, sizeof(s->identity.common_name), peer.common_name,
-		strlen(peer.common_name), "/,\"'");
+	/* Raw: whoever prints it escapes it, for what it prints into (the log, where lines of workers arrive). */
+	snprintf(s->identity.common_name, sizeof(s->identity.common_name), "%s", peer.common_name);
 	log_peer(w, s, &peer);
 	/* Published first, asked second: of two newcomers of one name at least one sees the other. */
 	session_publish(w, s);
@@ -124,7 +117,8 @@ void admit(struct worker *w, struct session *s)
 		return;
 	}
 	unsigned count = c->push_count < CONFIG_PUSH_MAX ? c->push_count : CONFIG_PUSH_MAX;
-	memcpy(options, c->push, count * sizeof(*options));
+	if (count)
+		memcpy(options, c->push, count * sizeof(*options));
 	unsigned mine = own_options(w, s, own);
 	for (unsigned i = 0; i < mine; i++)
 		options[count++] = own[i];

@@ -237,13 +237,24 @@ static void inbound_deliver(struct worker *w, struct batch *b)
 			b->packets[i].fate = FATE_TUNNEL_ERROR;
 }
 
+/* The session that all of a batch belongs to, or PEER_NONE: whom to blame if we die of it. */
+static uint32_t sole_peer(const struct batch *b)
+{
+	for (unsigned i = 1; i < b->count; i++)
+		if (b->packets[i].peer != b->packets[0].peer)
+			return PEER_NONE;
+	return b->count ? b->packets[0].peer : PEER_NONE;
+}
+
 void inbound_owned(struct worker *w, struct batch *b)
 {
 	inbound_control(w, b);
+	worker_touch(sole_peer(b));
 	inbound_open(w, b);
 	inbound_inner(w, b);
 	inbound_deliver(w, b);
 	batch_end(w, b);
+	worker_touch(PEER_NONE);
 }
 
 void inbound(void *worker, struct batch *b)

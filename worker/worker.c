@@ -33,7 +33,6 @@ enum {
 	PUBLISH_MS = 1000,
 	SECRET_MS = 10000, /* how often the shared secrets and the clock are looked at */
 	ORPHAN_MS = 4000,  /* how long we go on telling clients once the master is gone */
-	CRL_MAX = 1 << 22,
 	SESSION_LINES_MAX = 20, /* a second, of what one peer can cause */
 };
 
@@ -44,7 +43,8 @@ static struct last_words *words_place;
 
 void worker_touch(uint32_t slot)
 {
-	last_words_note_work(words_place, slot);
+	if (words_place)
+		last_words_note_work(words_place, slot);
 }
 
 static void say_last_words(int signal_number, siginfo_t *info, void *context)
@@ -166,14 +166,14 @@ static void take_crl(struct worker *w, int fd)
 	char error[VPN_ERROR_TEXT];
 	size_t len = 0;
 	ssize_t got;
-	char *text = fd >= 0 ? malloc(CRL_MAX + 1) : NULL;
+	char *text = fd >= 0 ? malloc(CONFIG_CRL_MAX + 1) : NULL;
 
-	while (text && len < CRL_MAX && (got = read(fd, text + len, CRL_MAX - len)) > 0)
+	while (text && len < CONFIG_CRL_MAX && (got = read(fd, text + len, CONFIG_CRL_MAX - len)) > 0)
 		len += (size_t)got;
 	if (text) {
 		text[len] = 0;
-		if (len == CRL_MAX)
-			worker_log(w, 1, "the new CRL is not used: it has more than %d bytes", CRL_MAX - 1);
+		if (len == CONFIG_CRL_MAX)
+			worker_log(w, 1, "the new CRL is not used: it has more than %d bytes", CONFIG_CRL_MAX - 1);
 		else if (vpn_endpoint_set_crl(w->endpoint, text, error))
 			worker_log(w, 3, "worker %u uses the new CRL", w->born->index);
 		else
@@ -483,6 +483,7 @@ int worker_run(const struct inherited *inherited)
 	if (be_born(w)) {
 		sessions_adopt(w);
 		handover_take(w); /* what our predecessor was woken for */
+		publish(w); /* the first heartbeat: from here on the master feels a silence */
 		order_send(inherited->orders_fd, ANSWER_READY, 0, NULL, 0, -1);
 		status = live(w);
 		/* A worker that broke does not end its clients: its successor goes on with them. */

@@ -142,6 +142,7 @@ vpn_endpoint *vpn_endpoint_new(const vpn_settings *in, char error[VPN_ERROR_TEXT
 	e->username = copy_text(in->username);
 	e->password = copy_text(in->password);
 	crypto_random(e->secret.bytes, sizeof(e->secret.bytes));
+	e->secret_before = e->secret;
 	if (!wrap_set_up(e, in, error))
 		goto failed;
 	e->tls = tls_context_new(&tls, error, warning);
@@ -181,6 +182,9 @@ void vpn_endpoint_set_clock(vpn_endpoint *endpoint, vpn_ms now, int64_t unix_s_n
 
 void vpn_endpoint_set_secret(vpn_endpoint *endpoint, const uint8_t secret[VPN_SECRET])
 {
+	if (secret_equal(endpoint->secret.bytes, secret, VPN_SECRET))
+		return;
+	endpoint->secret_before = endpoint->secret;
 	memcpy(endpoint->secret.bytes, secret, VPN_SECRET);
 }
 

@@ -102,7 +102,8 @@ void vpn_endpoint_free(vpn_endpoint **endpoint);
 bool vpn_endpoint_set_crl(vpn_endpoint *endpoint, const char *crl_pem, char error[VPN_ERROR_TEXT]);
 /* How the clock given to all calls stands to Unix time; call it at start and now and then. */
 void vpn_endpoint_set_clock(vpn_endpoint *endpoint, vpn_ms now, int64_t unix_s);
-/* Server: the secret behind stateless answers. Without a call it is random; processes that share a port share it. */
+/* Server: the secret behind stateless answers. Without a call it is random; processes that share a port share it. The
+ * one before it goes on to be accepted. */
 void vpn_endpoint_set_secret(vpn_endpoint *endpoint, const uint8_t secret[VPN_SECRET]);
 /* Which life of which process this is: stands in the packet id counters, so that a process that lost a session to its
  * successor cannot seal for it any more. Default 1. */
@@ -192,8 +193,7 @@ typedef struct vpn_peer {
 } vpn_peer;
 void vpn_session_peer(const vpn_session *session, vpn_peer *out);
 
-/* The host's answers. `options` are pushed in order; the engine adds peer-id, cipher, flags and MTU. `data_ciphers` and
- * zero times mean the endpoint's. */
+/* The host's answers. `options` are pushed in order and copied; the engine adds peer-id, cipher, flags and MTU. */
 typedef struct vpn_grant {
 	const char *const *options;
 	size_t option_count;

@@ -138,7 +138,12 @@ void vpn_first_contact(const vpn_endpoint *e, const void *address, size_t addres
 	for (unsigned i = 0; i < control.ack_count; i++)
 		if (control.acks[i] > 1)
 			goto done;
-	if (address_proof_verify(&e->secret, address, address_len, opened.sender, control.acked, now, e->hand_window))
+	/* Both are looked at, whatever the first one says. */
+	bool newest = address_proof_verify(
+		&e->secret, address, address_len, opened.sender, control.acked, now, e->hand_window);
+	bool before = address_proof_verify(
+		&e->secret_before, address, address_len, opened.sender, control.acked, now, e->hand_window);
+	if (newest || before)
 		let_in(out, &opened, control.acked, true);
 done:
 	secret_wipe(&client_wrap, sizeof(client_wrap));

@@ -73,6 +73,7 @@ bool negotiation_again(struct vpn_session *s, bool by_us, mono_ms now)
 
 void negotiation_failed(struct vpn_session *s, const char *why, mono_ms now)
 {
+	(void)now;
 	const struct negotiation *n = s->negotiation;
 
 	if (s->state == SESSION_LEAVING) {

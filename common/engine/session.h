@@ -62,7 +62,7 @@ struct vpn_endpoint {
 	char version[32];
 	char *username, *password;
 	uint32_t proto_mask;
-	struct address_secret secret;
+	struct address_secret secret, secret_before; /* both serve: openers are under way while it changes */
 	int64_t unix_offset; /* Unix seconds at moment 0 of the clock */
 	uint16_t epoch;
 };

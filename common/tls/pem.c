@@ -19,6 +19,7 @@ struct passphrase {
 
 static int give_passphrase(char *out, int room, int writing, void *context)
 {
+	(void)writing;
 	struct passphrase *passphrase = context;
 	if (!passphrase)
 		return -1;

@@ -35,6 +35,7 @@ bool library_prepare(struct tls_context *context, const struct tls_settings *set
 
 void library_clear(struct tls_context *context)
 {
+	(void)context;
 }
 
 bool library_set_groups(SSL_CTX *library, const char *list)
@@ -55,6 +56,9 @@ bool library_signature_refused(struct tls *tls)
 static enum ssl_private_key_result_t begin_signature(SSL *library, uint8_t *out, size_t *out_len, size_t room,
 	uint16_t algorithm, const uint8_t *input, size_t len)
 {
+	(void)out;
+	(void)out_len;
+	(void)room;
 	struct tls *tls = SSL_get_app_data(library);
 	free(tls->sign_input);
 	tls->sign_input = malloc(len);
@@ -84,6 +88,12 @@ static enum ssl_private_key_result_t end_signature(SSL *library, uint8_t *out, s
 static enum ssl_private_key_result_t never_decrypt(
 	SSL *library, uint8_t *out, size_t *out_len, size_t room, const uint8_t *input, size_t len)
 {
+	(void)input;
+	(void)len;
+	(void)library;
+	(void)out;
+	(void)out_len;
+	(void)room;
 	return ssl_private_key_failure;
 }
 
@@ -92,6 +102,9 @@ static const SSL_PRIVATE_KEY_METHOD outside = { begin_signature, never_decrypt, 
 bool library_sign_outside(struct tls_context *context, X509 *certificate, const struct tls_settings *settings,
 	char error[TLS_REASON_MAX])
 {
+	(void)certificate;
+	(void)settings;
+	(void)error;
 	SSL_CTX_set_private_key_method(context->library, &outside);
 	return true;
 }

@@ -38,16 +38,19 @@ static void *key_new(const char *type)
 
 static void *key_new_rsa(void *provider)
 {
+	(void)provider;
 	return key_new("RSA");
 }
 
 static void *key_new_ec(void *provider)
 {
+	(void)provider;
 	return key_new("EC");
 }
 
 static void *key_new_ed25519(void *provider)
 {
+	(void)provider;
 	return key_new("ED25519");
 }
 
@@ -67,6 +70,7 @@ static int key_has(const void *data, int selection)
 
 static int key_match(const void *a, const void *b, int selection)
 {
+	(void)selection;
 	const struct outside_key *one = a, *other = b;
 	return one->public_key && other->public_key && EVP_PKEY_eq(one->public_key, other->public_key) == 1;
 }
@@ -83,6 +87,7 @@ static void *pointer_param(const OSSL_PARAM params[], const char *name)
 /* Either our own two addresses, or some public key in its usual parameters. */
 static int key_import(void *data, int selection, const OSSL_PARAM params[])
 {
+	(void)selection;
 	struct outside_key *key = data;
 	EVP_PKEY *public_key = pointer_param(params, PUBLIC_PARAM);
 	EVP_PKEY_free(key->public_key);
@@ -102,6 +107,7 @@ static int key_import(void *data, int selection, const OSSL_PARAM params[])
 
 static const OSSL_PARAM *key_import_types(int selection)
 {
+	(void)selection;
 	static const OSSL_PARAM types[] = { OSSL_PARAM_octet_string(PUBLIC_PARAM, NULL, 0),
 		OSSL_PARAM_octet_string(SIGNER_PARAM, NULL, 0), OSSL_PARAM_BN(OSSL_PKEY_PARAM_RSA_N, NULL, 0),
 		OSSL_PARAM_BN(OSSL_PKEY_PARAM_RSA_E, NULL, 0),
@@ -119,6 +125,7 @@ static int key_get_params(void *data, OSSL_PARAM params[])
 
 static const OSSL_PARAM *key_gettable_params(void *provider)
 {
+	(void)provider;
 	static const OSSL_PARAM types[] = { OSSL_PARAM_int(OSSL_PKEY_PARAM_BITS, NULL),
 		OSSL_PARAM_int(OSSL_PKEY_PARAM_SECURITY_BITS, NULL),
 		OSSL_PARAM_int(OSSL_PKEY_PARAM_MAX_SIZE, NULL),
@@ -177,6 +184,8 @@ static uint16_t scheme_of(const struct signing *signing)
 
 static void *signing_new(void *provider, const char *properties)
 {
+	(void)properties;
+	(void)provider;
 	return calloc(1, sizeof(struct signing));
 }
 
@@ -218,6 +227,8 @@ static int signing_set(void *data, const OSSL_PARAM params[])
 
 static const OSSL_PARAM *signing_settable(void *data, void *provider)
 {
+	(void)data;
+	(void)provider;
 	static const OSSL_PARAM types[] = { OSSL_PARAM_utf8_string(OSSL_SIGNATURE_PARAM_PAD_MODE, NULL, 0),
 		OSSL_PARAM_utf8_string(OSSL_SIGNATURE_PARAM_PSS_SALTLEN, NULL, 0), OSSL_PARAM_END };
 	return types;
@@ -273,6 +284,7 @@ static const OSSL_ALGORITHM signature_kinds[] = {
 
 static const OSSL_ALGORITHM *provider_query(void *provider, int operation, int *no_cache)
 {
+	(void)provider;
 	*no_cache = 0;
 	return operation == OSSL_OP_KEYMGMT	? key_kinds
 	       : operation == OSSL_OP_SIGNATURE ? signature_kinds
@@ -286,6 +298,7 @@ static const OSSL_DISPATCH provider_functions[] = {
 static int provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *from_core,
 	const OSSL_DISPATCH **out, void **provider)
 {
+	(void)from_core;
 	*out = provider_functions;
 	*provider = (void *)handle;
 	return 1;

@@ -176,6 +176,7 @@ static int refused(X509_STORE_CTX *chain, int error)
 
 int verify_peer(X509_STORE_CTX *chain, void *unused)
 {
+	(void)unused;
 	SSL *library = X509_STORE_CTX_get_ex_data(chain, SSL_get_ex_data_X509_STORE_CTX_idx());
 	struct tls *tls = SSL_get_app_data(library);
 	const struct peer_policy *policy = &tls->context->policy;

@@ -44,12 +44,15 @@ static int world_read(const struct outside *outside, struct arena *arena, const 
 
 static int world_look(const struct outside *outside, const char *path, unsigned *mode)
 {
+	(void)outside;
 	*mode = 0600;
 	return path[0] == 'n' ? -ENOENT : 0;
 }
 
 static int world_directory(const struct outside *outside, const char *path, char *absolute, size_t room)
 {
+	(void)outside;
+	(void)room;
 	strcpy(absolute, "/d");
 	return path[0] == 'n' ? -ENOTDIR : 0;
 }
@@ -57,6 +60,7 @@ static int world_directory(const struct outside *outside, const char *path, char
 static bool world_resolve(
 	const struct outside *outside, const char *host, int family, struct sockaddr_storage *out)
 {
+	(void)outside;
 	*out = (struct sockaddr_storage){ .ss_family = AF_UNSPEC };
 	if (family != AF_INET6 && inet_pton(AF_INET, host, &((struct sockaddr_in *)out)->sin_addr) == 1)
 		out->ss_family = AF_INET;
@@ -68,6 +72,7 @@ static bool world_resolve(
 
 static unsigned world_service(const struct outside *outside, const char *name)
 {
+	(void)outside;
 	return strcmp(name, "openvpn") == 0 ? 1194 : 0;
 }
 

@@ -351,6 +351,104 @@ def test_status_file_version_3(folder):
     status_is_readable(folder, 3)
 
 
+def test_sigusr1_makes_the_clients_begin_anew(folder):
+    with setting(folder, ["c0", "c1"]) as (net, it):
+        clients = [start_client(net, i, f"c{i}") for i in range(2)]
+        hub.wait_connected(*clients)
+        it.signal(signal.SIGUSR1)
+        wait_for("both are back", lambda: all(connections(c) == 2 for c in clients), 20)
+        expect(not netns.pings([(n, "10.77.0.1") for n in net.clients]), "no way through")
+        expect([w["births"] for w in it.stats().workers] == [1, 1], "workers were replaced")
+
+
+# -- sizes --
+
+def every_size_passes(net, address, namespace, sizes):
+    for size in sizes:
+        expect(netns.ping(namespace, address, count=2, interval=0.02, size=size) == 0, f"{size} bytes to {address}")
+
+
+def test_packets_of_every_size_pass_both_ways_and_between_clients(folder):
+    sizes = [0, 1, 7, 8, 16, 500, 1271, 1272, 1399, 1400, 1428, 1452, 1471, 1472, 1473, 4000, 9000, 65000]
+    with setting(folder, ["c0", "c1"], "client-to-client") as (net, it):
+        hub.wait_connected(start_client(net, 0, "c0"), start_client(net, 1, "c1", remote="fd99:1::1", proto="udp6"))
+        places = [(n, hub.tun_address(n), hub.tun_address(n, family=6)) for n in net.clients]
+        every_size_passes(net, "10.77.0.1", net.clients[0], sizes)
+        every_size_passes(net, "fd77::1", net.clients[1], sizes)
+        every_size_passes(net, places[0][2], net.hub, sizes)
+        every_size_passes(net, places[1][1], net.hub, sizes)
+        every_size_passes(net, places[1][1], net.clients[0], sizes)
+        every_size_passes(net, places[0][2], net.clients[1], sizes)
+
+
+def test_a_narrow_outer_path_fragments_but_carries(folder):
+    with setting(folder, ["c0", "c1"]) as (net, it):
+        for i, name in enumerate(net.clients):
+            hub.run("ip", "link", "set", f"h{i}", "mtu", 1280, namespace=net.hub)
+            hub.run("ip", "link", "set", "eth0", "mtu", 1280, namespace=name)
+        hub.wait_connected(start_client(net, 0, "c0"), start_client(net, 1, "c1", remote="fd99:1::1", proto="udp6"))
+        for name in net.clients:
+            every_size_passes(net, "10.77.0.1", name, [56, 1100, 1200, 1300, 1472, 3000])
+            every_size_passes(net, hub.tun_address(name), net.hub, [56, 1100, 1200, 1300, 1472, 3000])
+        for i in range(2):
+            for words in ([], ["-R"]):
+                result = hub.iperf(net, net.hub, net.clients[i], "10.77.0.1", *words, seconds=2)
+                expect(result["end"]["sum_received"]["bytes"] > 1e6, f"client {i} {words}: next to nothing moved")
+
+
+# -- TLS --
+
+def test_rsa_chains_and_tls_1_2(folder):
+    """A server certificate of RSA with an intermediate CA behind it, and clients of TLS 1.2 and 1.3 of both kinds."""
+    hub.make_pki(folder, ["c0", "c1"])
+    hub.make_certificate(folder, "server", "server", rsa=True)
+    for name in ("c2", "c3"):
+        hub.make_certificate(folder, name, rsa=True)
+    with netns.Net(4, folder) as net:
+        it = hub.Hub(net, hub.hub_config(folder, "tls-version-min 1.2"))
+        clients = [start_client(net, i, f"c{i}", *(["tls-version-max 1.2"] if i % 2 else [])) for i in range(4)]
+        hub.wait_connected(*clients)
+        expect(not netns.pings([(n, "10.77.0.1") for n in net.clients]), "no way through")
+        for i, client in enumerate(clients):
+            client.wait_text("Control Channel: TLSv1.2" if i % 2 else "Control Channel: TLSv1.3", 1)
+            it.wait_text(f"c{i}.* TLSv1.{2 if i % 2 else 3}", 1)
+
+
+def test_an_intermediate_ca_in_the_server_s_file(folder):
+    hub.make_pki(folder, ["c0"])
+    middle = os.path.join(folder, "middle")
+    os.mkdir(middle)
+    hub.make_pki(middle, [])
+    with open(f"{folder}/ca.cnf", "a") as f:
+        f.write("[middle]\nbasicConstraints=critical,CA:TRUE\nkeyUsage=keyCertSign,cRLSign\n"
+                "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n")
+    hub.make_certificate(folder, "between", "middle", rsa=True)
+    for ending in ("crt", "key"):
+        os.replace(f"{folder}/between.{ending}", f"{middle}/ca.{ending}")
+    hub.make_certificate(middle, "server", "server", rsa=True)
+    hub.make_certificate(middle, "c1")
+    for name in ("server", "c1"):
+        with open(f"{middle}/ca.crt") as f, open(f"{middle}/{name}.crt", "a") as out:
+            out.write(f.read())
+        for ending in ("crt", "key"):
+            os.replace(f"{middle}/{name}.{ending}", f"{folder}/{name}.{ending}")
+    with netns.Net(2, folder) as net:
+        hub.Hub(net, hub.hub_config(folder))
+        hub.wait_connected(*[start_client(net, i, f"c{i}") for i in range(2)])
+        expect(not netns.pings([(n, "10.77.0.1") for n in net.clients]), "no way through")
+
+
+def test_tls_crypt_v2_with_and_without_cookies(folder):
+    hub.make_pki(folder, ["c0"])
+    hub.make_keys(folder, ["c0"])
+    for word in ("force-cookie", "allow-noncookie"):
+        with netns.Net(1, folder) as net:
+            hub.Hub(net, hub.hub_config(folder, f"tls-crypt-v2 {folder}/v2s.key {word}"), log=f"{word}.log")
+            client = start_client(net, 0, "c0", f"tls-crypt-v2 {folder}/c0.v2", log=f"client-{word}.log")
+            hub.wait_connected(client)
+            expect(netns.ping(net.clients[0], "10.77.0.1") == 0, f"{word}: no way through")
+
+
 # -- options --
 
 def test_without_steering_other_workers_hand_over(folder):

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from netns import Failed, run, wait_for
-from stats import Stats
+from stats import FATES, Stats  # noqa: F401
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.environ.get("BUILD_DIR", os.path.join(HERE, "..", "..", "build"))
@@ -82,10 +82,12 @@ def hub_config(folder, *lines, workers=2, dev="tun0", name="test", listeners=LIS
         f"hub.runtime-dir {folder}/run", "connect-freq-initial 10000 10", *lines]) + "\n")
 
 
-def client_config(folder, name, remote, *lines, proto="udp4", dev="tun0", port=1194, file=None, pki=None):
+def client_config(folder, name, remote, *lines, proto="udp4", dev="tun0", port=1194, file=None, pki=None,
+                  nobind=True):
     """A client's; `pki` is the folder of its own certificate if that is another."""
     return write(folder, f"{file or name}.conf", "\n".join([
-        "client", f"dev {dev}", f"remote {remote} {port} {proto}", "nobind", "remote-cert-tls server",
+        "client", f"dev {dev}", f"remote {remote} {port} {proto}", *(["nobind"] if nobind else []),
+        "remote-cert-tls server",
         f"ca {folder}/ca.crt", f"cert {pki or folder}/{name}.crt", f"key {pki or folder}/{name}.key", "verb 3",
         "connect-retry 1", "suppress-timestamps", *lines]) + "\n")
 

@@ -42,6 +42,7 @@ static const struct paper_file *find(const char *path)
 static int paper_read(const struct outside *outside, struct arena *arena, const char *path, size_t limit,
 	char **bytes, size_t *len, unsigned *mode)
 {
+	(void)outside;
 	const struct paper_file *file = find(path);
 	if (!file)
 		return -ENOENT;
@@ -60,6 +61,7 @@ static int paper_read(const struct outside *outside, struct arena *arena, const 
 
 static int paper_look(const struct outside *outside, const char *path, unsigned *mode)
 {
+	(void)outside;
 	const struct paper_file *file = find(path);
 	if (!file)
 		return -ENOENT;
@@ -69,6 +71,8 @@ static int paper_look(const struct outside *outside, const char *path, unsigned 
 
 static int paper_directory(const struct outside *outside, const char *path, char *absolute, size_t room)
 {
+	(void)outside;
+	(void)room;
 	if (strcmp(path, "/etc/vpn") == 0 || strcmp(path, "vpn") == 0)
 		strcpy(absolute, "/etc/vpn");
 	else if (strcmp(path, "/etc/vpn/deep") == 0 || strcmp(path, "/etc/vpnserverd") == 0)
@@ -81,6 +85,7 @@ static int paper_directory(const struct outside *outside, const char *path, char
 static bool paper_resolve(
 	const struct outside *outside, const char *host, int family, struct sockaddr_storage *out)
 {
+	(void)outside;
 	struct sockaddr_in *in = (struct sockaddr_in *)out;
 	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)out;
 	bool named = strcmp(host, "vpn.example") == 0;
@@ -95,6 +100,7 @@ static bool paper_resolve(
 
 static unsigned paper_service(const struct outside *outside, const char *name)
 {
+	(void)outside;
 	return strcmp(name, "openvpn") == 0 ? 1194 : 0;
 }
 
@@ -103,6 +109,7 @@ const struct outside paper = { paper_read, paper_look, paper_directory, paper_re
 static void note(void *context, enum conf_severity severity, const char *file, int line,
 	const char *directive, const char *what, const char *hint)
 {
+	(void)context;
 	ck_assert_uint_le(paper_problems, MAX_PROBLEMS);
 	char *out = problems[paper_problems++];
 	out[0] = severity == CONF_ERROR ? 'E' : 'W';

@@ -118,6 +118,22 @@ START_TEST(a_proof_serves_no_other_address_and_not_for_ever)
 }
 END_TEST
 
+START_TEST(a_new_secret_does_not_lock_out_who_was_just_answered)
+{
+	uint8_t datagram[VPN_DATAGRAM_MAX], secret[VPN_SECRET] = { 1 };
+
+	start(CRYPT);
+	size_t len = second_packet("192.0.2.1:5000", datagram);
+	vpn_endpoint_set_secret(p->endpoints[SERVER], secret);
+	vpn_endpoint_set_secret(p->endpoints[SERVER], secret);
+	ck_assert_int_eq(ask("192.0.2.1:5000", datagram, len), VPN_CONTACT_OPEN);
+	ck_assert_int_eq(ask("192.0.2.2:5000", datagram, len), VPN_CONTACT_DROP);
+	secret[0]++;
+	vpn_endpoint_set_secret(p->endpoints[SERVER], secret);
+	ck_assert_int_eq(ask("192.0.2.1:5000", datagram, len), VPN_CONTACT_DROP);
+}
+END_TEST
+
 START_TEST(a_changed_byte_never_opens)
 {
 	uint8_t datagram[VPN_DATAGRAM_MAX];
@@ -244,6 +260,7 @@ static void add(TCase *t)
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_loop_test(t, who_brings_the_proof_back_is_let_in, 0, WRAPPINGS);
 	tcase_add_loop_test(t, a_proof_serves_no_other_address_and_not_for_ever, 0, WRAPPINGS);
+	tcase_add_test(t, a_new_secret_does_not_lock_out_who_was_just_answered);
 	tcase_add_loop_test(t, a_changed_byte_never_opens, 0, WRAPPINGS);
 	tcase_add_loop_test(t, openers_are_answered_and_nothing_else_is, 0, WRAPPINGS);
 	tcase_add_test(t, holders_of_the_key_must_prove_their_address_too);

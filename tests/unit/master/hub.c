@@ -95,6 +95,10 @@ int worker_run(const struct inherited *in)
 		if (fake->beating)
 			stats_heartbeat(stats_worker(in->stats, i), time(NULL), 0, 0);
 		poll(&p, 1, 20);
+		if (fake->insisting)
+			order_send(in->orders_fd, ANSWER_READY, 0, NULL, 0, -1);
+		if (fake->deaf)
+			continue;
 		if ((got = order_receive(in->orders_fd, &order, &fd)) < 0)
 			return 4;
 		if (!got)

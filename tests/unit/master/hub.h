@@ -16,6 +16,8 @@ struct fake {
 	_Atomic int fail_at_verb; /* a worker born with that verb exits before it is ready */
 	_Atomic int die_at_once;  /* so many births end in a crash after READY */
 	_Atomic int beating;	  /* hearts beat */
+	_Atomic int insisting;	  /* says READY again and again */
+	_Atomic int deaf;	  /* reads no order */
 	/* what they saw */
 	_Atomic int births[HUB_WORKERS], pids[HUB_WORKERS], ready[HUB_WORKERS], verbs[HUB_WORKERS];
 	_Atomic int epochs[HUB_WORKERS], successors[HUB_WORKERS];

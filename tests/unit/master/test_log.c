@@ -3,10 +3,13 @@
 #include "master/log.h"
 
 #include <check.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static const struct timespec moment = { .tv_sec = 1795362472, .tv_nsec = 123456789 };
@@ -167,6 +170,118 @@ START_TEST(errors_are_never_muted)
 }
 END_TEST
 
+/* Standard output becomes `fd`; where it led before. */
+static int redirect_output(int fd)
+{
+	fflush(stdout);
+	int before = dup(STDOUT_FILENO);
+	ck_assert_int_ge(dup2(fd, STDOUT_FILENO), 0);
+	return before;
+}
+
+static size_t read_all(int fd, char *out, size_t room)
+{
+	size_t have = 0;
+	ssize_t n;
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	while (have < room - 1 && (n = read(fd, out + have, room - 1 - have)) > 0)
+		have += (size_t)n;
+	out[have] = '\0';
+	return have;
+}
+
+/* Writes ten thousand lines into what nobody reads, reads, writes one more. The child's alarm ends it if it
+ * waits. */
+static void nobody_reads(int writing, int reading)
+{
+	static char text[1 << 20];
+	struct log_settings s = { .verb = 3, .suppress_timestamps = true };
+	int before = redirect_output(writing);
+	alarm(5);
+	log_open(&s);
+	for (int i = 0; i < 10000; i++)
+		log_line(1, "a line of a usual length, number %d, that nobody reads", i);
+	read_all(reading, text, sizeof(text));
+	log_line(1, "the last one");
+	size_t len = read_all(reading, text, sizeof(text));
+	ck_assert_int_ge(dup2(before, STDOUT_FILENO), 0);
+	ck_assert_ptr_nonnull(strstr(text, "lines of the log were lost"));
+	ck_assert_uint_ge(len, 13);
+	ck_assert_str_eq(text + len - 13, "the last one\n");
+	alarm(0);
+}
+
+START_TEST(a_full_pipe_holds_nobody_up_and_the_lost_lines_are_counted)
+{
+	int ends[2];
+	ck_assert_int_eq(pipe(ends), 0);
+	nobody_reads(ends[1], ends[0]);
+	ck_assert_int_eq(fcntl(ends[1], F_GETFL) & O_NONBLOCK, 0); /* its flags are others' too */
+}
+END_TEST
+
+START_TEST(a_full_socket_holds_nobody_up)
+{
+	int ends[2];
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	nobody_reads(ends[1], ends[0]);
+}
+END_TEST
+
+START_TEST(a_fifo_without_a_reader_is_an_error)
+{
+	char name[64];
+	snprintf(name, sizeof(name), "/tmp/vpnserverd-fifo-%ld", (long)getpid());
+	ck_assert_int_eq(mkfifo(name, 0600), 0);
+	struct log_settings s = { .file = name, .append = true, .verb = 3 };
+	alarm(5);
+	ck_assert_int_lt(log_open(&s), 0);
+	alarm(0);
+	unlink(name);
+}
+END_TEST
+
+static int syslog_daemon(const char *name)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	snprintf(at.sun_path, sizeof(at.sun_path), "%s", name);
+	unlink(name);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	return fd;
+}
+
+START_TEST(syslog_gets_priority_name_and_text_and_is_never_waited_for)
+{
+	char name[64], got[2048], expected[96];
+	snprintf(name, sizeof(name), "/tmp/vpnserverd-syslog-%ld", (long)getpid());
+	struct log_settings s = {
+		.verb = 3, .use_syslog = true, .syslog_name = "hub", .syslog_socket = name
+	};
+	alarm(5);
+	log_open(&s);
+	log_line(1, "before the daemon is there"); /* lost */
+	int daemon_fd = syslog_daemon(name);
+	log_line(0, "broken");
+	ssize_t n = recv(daemon_fd, got, sizeof(got) - 1, 0);
+	ck_assert_int_gt(n, 0);
+	got[n] = '\0';
+	snprintf(expected, sizeof(expected), " hub[%ld]: broken", (long)getpid());
+	ck_assert_msg(strncmp(got, "<27>", 4) == 0 && strstr(got, expected), "%s", got);
+	for (int i = 0; i < 2000; i++)
+		log_line(1, "nobody reads this, number %d", i);
+	close(daemon_fd);
+	daemon_fd = syslog_daemon(name); /* it was started anew */
+	log_line(1, "after");
+	n = recv(daemon_fd, got, sizeof(got) - 1, 0);
+	ck_assert_int_gt(n, 0);
+	got[n] = '\0';
+	ck_assert_ptr_nonnull(strstr(got, ": after"));
+	alarm(0);
+	unlink(name);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("log");
@@ -182,6 +297,10 @@ int main(void)
 	tcase_add_test(t, a_file_that_cannot_be_opened_is_an_error_and_changes_nothing);
 	tcase_add_test(t, mute_lets_so_many_of_a_kind_pass_and_counts_the_rest);
 	tcase_add_test(t, errors_are_never_muted);
+	tcase_add_test(t, a_full_pipe_holds_nobody_up_and_the_lost_lines_are_counted);
+	tcase_add_test(t, a_full_socket_holds_nobody_up);
+	tcase_add_test(t, a_fifo_without_a_reader_is_an_error);
+	tcase_add_test(t, syslog_gets_priority_name_and_text_and_is_never_waited_for);
 	suite_add_tcase(suite, t);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

@@ -191,6 +191,49 @@ START_TEST(a_crl_that_changed_reaches_the_workers_and_a_broken_one_does_not)
 }
 END_TEST
 
+START_TEST(a_crl_that_is_missing_is_told_once_and_one_that_did_not_get_through_is_sent_again)
+{
+	char error[TLS_REASON_MAX], *crl, *longer;
+	hub_prepare(&hub);
+	char *ca = read_pki("pki/ca.crt"), *key = read_pki("pki/ca.key"),
+	     *client = read_pki("pki/client.crt");
+	const char *revoked[] = { client };
+	ck_assert(pki_make_crl(ca, key, NULL, 0, 30, &crl, error));
+	ck_assert(pki_make_crl(ca, key, revoked, 1, 30, &longer, error));
+	put_file("crl.pem", crl);
+	char line[128];
+	snprintf(line, sizeof(line), "verb 3\nmute 3\ncrl-verify %s\n", hub_path(&hub, "crl.pem"));
+	hub_configure(&hub, line);
+	hub_start(&hub);
+	ck_assert(hub_logs(&hub, "Initialization Sequence Completed"));
+	unlink(hub_path(&hub, "crl.pem"));
+	ck_assert(hub_logs(&hub, "cannot be read; the old one stays in force"));
+	usleep(400000); /* some ticks */
+	const char *told = strstr(hub_log(&hub), "stays in force");
+	ck_assert_ptr_null(strstr(told + 1, "stays in force"));
+
+	/* its queue is full: workers that do not listen, and an order that each signal sends */
+	fake->deaf = 1;
+	int sent = 0;
+	for (; sent < 5000 && !strstr(hub_log(&hub), "could not be told"); sent++) {
+		kill(hub.master, SIGUSR1);
+		usleep(500);
+		if (sent == 1500)
+			put_file("crl.pem", longer);
+	}
+	ck_assert(hub_logs(&hub, "could not be told the new CRL yet"));
+	fake->deaf = 0;
+	ck_assert(WAIT_FOR(fake->crls >= HUB_WORKERS));
+	ck_assert_int_eq(fake->crl_len, (int)strlen(longer));
+	hub_clean(&hub);
+	free(ca);
+	free(key);
+	free(client);
+	free(crl);
+	free(longer);
+}
+END_TEST
+
 /* -- without a hub -- */
 
 START_TEST(what_only_a_restart_changes_is_taken_from_the_first_configuration)
@@ -245,6 +288,7 @@ int main(void)
 	tcase_add_test(t, two_reloads_at_once_are_done_one_after_the_other);
 	tcase_add_test(t, a_worker_that_will_not_leave_is_made_to);
 	tcase_add_test(t, a_crl_that_changed_reaches_the_workers_and_a_broken_one_does_not);
+	tcase_add_test(t, a_crl_that_is_missing_is_told_once_and_one_that_did_not_get_through_is_sent_again);
 	tcase_add_test(t, what_only_a_restart_changes_is_taken_from_the_first_configuration);
 	suite_add_tcase(suite, t);
 	SRunner *runner = srunner_create(suite);

@@ -55,6 +55,8 @@ START_TEST(the_directory_is_made_and_others_may_look_inside)
 	ck_assert_int_eq(stat(sub, &s), 0);
 	ck_assert_uint_eq(s.st_mode & 0777, 0755);
 	ck_assert_ptr_nonnull(strstr(path, "/hub/office.lock"));
+	ck_assert_int_eq(stat(path, &s), 0);
+	ck_assert_uint_eq(s.st_mode & 0777, 0600); /* who can open it can keep a later hub out */
 	runtime_unlock(fd, path);
 	ck_assert_int_lt(access(path, F_OK), 0);
 	clean_up();
@@ -111,6 +113,19 @@ START_TEST(a_link_in_place_of_the_lock_is_not_followed)
 }
 END_TEST
 
+START_TEST(a_runtime_directory_where_others_may_write_is_warned_of)
+{
+	set_up();
+	char path[256];
+	ck_assert_int_eq(chmod(dir, 0777), 0);
+	int fd = runtime_lock(dir, "office", path, sizeof(path));
+	ck_assert_int_ge(fd, 0);
+	ck_assert_ptr_nonnull(strstr(contents(log_path), "WARNING: hub.runtime-dir"));
+	runtime_unlock(fd, path);
+	clean_up();
+}
+END_TEST
+
 START_TEST(a_runtime_directory_that_is_a_file_is_refused)
 {
 	set_up();
@@ -132,6 +147,36 @@ START_TEST(the_pid_file_has_our_pid_and_is_readable_by_all)
 	ck_assert_int_eq(stat(path, &s), 0);
 	ck_assert_uint_eq(s.st_mode & 0777, 0644);
 	ck_assert_int_lt(pid_file_write("/nonexistent/pid"), 0);
+	clean_up();
+}
+END_TEST
+
+/* Whoever may write to the directory put something there; the alarm ends us if we wait for a FIFO. */
+START_TEST(what_stands_in_place_of_the_pid_file_is_replaced_and_never_opened)
+{
+	set_up();
+	char path[96], target[96];
+	struct stat s;
+	snprintf(path, sizeof(path), "%s/pid", dir);
+	snprintf(target, sizeof(target), "%s/victim", dir);
+	FILE *victim = fopen(target, "w");
+	fputs("precious", victim);
+	fclose(victim);
+	ck_assert_int_eq(symlink(target, path), 0);
+	alarm(5);
+	ck_assert_int_eq(pid_file_write(path), 0);
+	ck_assert_str_eq(contents(target), "precious");
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(mkfifo(path, 0600), 0);
+	ck_assert_int_eq(pid_file_write(path), 0);
+	alarm(0);
+	ck_assert_int_eq(lstat(path, &s), 0);
+	ck_assert(S_ISREG(s.st_mode));
+	ck_assert_int_eq(atoi(contents(path)), getpid());
+	char command[160];
+	snprintf(command, sizeof(command), "test \"$(ls -A %s | sort | tr '\\n' ' ')\" = 'log pid victim '",
+		dir);
+	ck_assert_int_eq(system(command), 0);
 	clean_up();
 }
 END_TEST
@@ -169,6 +214,8 @@ int main(void)
 	tcase_add_test(t, a_second_hub_of_the_same_name_is_refused_and_told_the_pid_of_the_first);
 	tcase_add_test(t, a_link_in_place_of_the_lock_is_not_followed);
 	tcase_add_test(t, a_runtime_directory_that_is_a_file_is_refused);
+	tcase_add_test(t, a_runtime_directory_where_others_may_write_is_warned_of);
+	tcase_add_test(t, what_stands_in_place_of_the_pid_file_is_replaced_and_never_opened);
 	tcase_add_test(t, the_pid_file_has_our_pid_and_is_readable_by_all);
 	tcase_add_test(t, the_first_process_exits_as_the_one_in_the_background_says);
 	suite_add_tcase(suite, t);

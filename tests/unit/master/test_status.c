@@ -230,6 +230,31 @@ START_TEST(a_directory_that_is_not_there_is_an_error)
 }
 END_TEST
 
+START_TEST(what_a_worker_gone_mad_wrote_stays_one_row_of_printable_fields)
+{
+	for (int fill = 0; fill < 256; fill += 51) {
+		set_up();
+		struct peer_identity id;
+		memset(&id, fill, sizeof(id));
+		id.peer_address.family = fill ? (uint8_t)fill : 99;
+		id.connected_unix = fill % 2 ? INT64_MIN : INT64_MAX;
+		session(&id, PEER_ACTIVE);
+		for (int version = 1; version <= 3; version++) {
+			facts.version = (unsigned)version;
+			const char *out = text();
+			int lines = 0;
+			for (const char *c = out; *c; c++) {
+				lines += *c == '\n';
+				ck_assert_msg(
+					(*c >= ' ' && *c <= '~') || *c == '\n' || *c == '\t', "%s", out);
+			}
+			ck_assert_int_le(lines, 11);
+		}
+		shm_detach(&shm);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("status");
@@ -244,6 +269,7 @@ int main(void)
 	tcase_add_test(t, addresses_name_their_protocol_when_listeners_differ);
 	tcase_add_test(t, the_file_is_replaced_whole_and_not_readable_by_all);
 	tcase_add_test(t, a_directory_that_is_not_there_is_an_error);
+	tcase_add_test(t, what_a_worker_gone_mad_wrote_stays_one_row_of_printable_fields);
 	suite_add_tcase(suite, t);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

@@ -8,6 +8,7 @@
 
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,6 +100,49 @@ START_TEST(who_does_not_end_is_ended_after_two_seconds)
 	ck_assert_int_ge(now_ms() - before, 1900);
 	ck_assert_int_lt(now_ms() - before, 3000);
 	ck_assert_int_lt(kill(fake->pids[0], 0), 0);
+	hub_clean(&hub);
+}
+END_TEST
+
+START_TEST(who_says_ready_again_gains_no_time)
+{
+	started();
+	fake->stubborn = fake->insisting = 1;
+	long before = now_ms();
+	kill(hub.master, SIGTERM);
+	ck_assert_int_eq(hub_ends(&hub), 0);
+	ck_assert_int_lt(now_ms() - before, 3000);
+	hub_clean(&hub);
+}
+END_TEST
+
+START_TEST(a_log_that_nobody_reads_stops_neither_births_nor_the_end)
+{
+	hub_prepare(&hub);
+	int ends[2];
+	ck_assert_int_eq(pipe(ends), 0);
+	hub_configure(&hub, "verb 3\n");
+	char command[160];
+	snprintf(command, sizeof(command), "sed -i /^log-append/d %s", hub_path(&hub, "server.conf"));
+	ck_assert_int_eq(system(command), 0);
+	int before = dup(STDOUT_FILENO);
+	dup2(ends[1], STDOUT_FILENO);
+	hub_start(&hub);
+	dup2(before, STDOUT_FILENO);
+	ck_assert(WAIT_FOR(access(hub_path(&hub, "pid"), F_OK) == 0));
+	for (int i = 0; i < 40; i++) { /* the status is a dozen lines */
+		kill(hub.master, SIGUSR2);
+		usleep(5000);
+	}
+	char full[1 << 16];
+	fcntl(ends[1], F_SETFL, O_NONBLOCK);
+	while (write(ends[1], "x", 1) == 1)
+		;
+	kill(fake->pids[0], SIGKILL);
+	ck_assert(WAIT_FOR(fake->births[0] == 2 && fake->ready[0]));
+	kill(hub.master, SIGTERM);
+	ck_assert_int_eq(hub_ends(&hub), 0);
+	ck_assert_int_gt(read(ends[0], full, sizeof(full)), 1000);
 	hub_clean(&hub);
 }
 END_TEST
@@ -280,6 +324,8 @@ int main(void)
 	tcase_add_test(t, an_end_in_good_order_leaves_nothing_behind);
 	tcase_add_test(t, clients_are_told_as_the_configuration_says);
 	tcase_add_test(t, who_does_not_end_is_ended_after_two_seconds);
+	tcase_add_test(t, who_says_ready_again_gains_no_time);
+	tcase_add_test(t, a_log_that_nobody_reads_stops_neither_births_nor_the_end);
 	tcase_add_test(t, a_worker_that_dies_has_a_successor_at_once);
 	tcase_add_test(t, a_worker_that_dies_again_and_again_is_born_ever_slower);
 	tcase_add_test(t, a_worker_that_fails_at_the_start_fails_the_start);

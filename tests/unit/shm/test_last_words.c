@@ -85,6 +85,7 @@ static struct last_words *my_place;
 
 static void handler(int number, siginfo_t *info, void *context)
 {
+	(void)context;
 	last_words_say(my_place, number, last_words_at_work(my_place), (uintptr_t)info->si_addr, "crashed");
 	_exit(3);
 }

@@ -1,0 +1,523 @@
+/* SPDX-License-Identifier: MIT
+ * A worker without its loop: real tables, a real socket, true clients. What happens to sessions when others
+ * come, go, move and fill the table. */
+#include "worker/internal.h"
+
+#include "shm/handover_ring.h"
+#include "shm/leases.h"
+#include "shm/links.h"
+#include "shm/routes.h"
+#include "shm/stats.h"
+#include "tests/lib/test_pki.h"
+#include "tests/unit/worker/sockets.h"
+#include "worker/keyholder_wire.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+
+enum { SLOTS = 4, CLIENTS = 4, BYTES = 2048, FROM = PACKET_HEADROOM };
+
+struct client {
+	vpn_session *session;
+	int fd;
+	struct link_address at;
+	unsigned arrived;
+};
+
+static struct worker w;
+static struct config config;
+static struct inherited born;
+static struct counters counters;
+static struct stats stats;
+static struct udp_link link_of_hub;
+static int hub_fd;
+static vpn_endpoint *client_endpoint;
+static struct client clients[CLIENTS];
+static struct batch batch;
+static uint8_t room[BATCH_MAX][FROM + BYTES + 64];
+
+static vpn_endpoint *endpoint(bool server)
+{
+	const struct test_pki *pki = test_pki();
+	char error[VPN_ERROR_TEXT], warning[VPN_ERROR_TEXT];
+	vpn_settings s;
+
+	vpn_settings_default(&s, server);
+	s.ca_pem = pki->ca_cert;
+	s.cert_pem = server ? pki->server_cert : pki->client_cert;
+	s.key_pem = server ? pki->server_key : pki->client_key;
+	vpn_endpoint *e = vpn_endpoint_new(&s, error, warning);
+	ck_assert_msg(e != NULL, "%s", error);
+	vpn_endpoint_set_clock(e, w.now, 1790000000);
+	return e;
+}
+
+static void set_up(void)
+{
+	struct shm_sizes sizes = {
+		.workers = 2, .max_clients = SLOTS, .max_routes = 16, .pool4_count = 16, .ring_bytes = 1 << 14
+	};
+	struct link_address at;
+	char error[256];
+
+	memset(&w, 0, sizeof(w));
+	memset(&config, 0, sizeof(config));
+	config.max_clients = SLOTS;
+	config.tun_mtu = 1500;
+	config.ifconfig_on = true;
+	config.local4 = 0x0a080001;
+	config.netmask4 = 0xffffff00;
+	config.pool4 =
+		(struct pool4){ .on = true, .first = 0x0a080002, .last = 0x0a080011, .netmask = 0xffffff00 };
+	config.connect_freq_initial = 100000;
+	config.connect_freq_initial_s = 10;
+	born = (struct inherited){
+		.workers = 2, .epoch = 1, .orders_fd = -1, .keyholder_fd = -1, .tun_fd = -1
+	};
+	w.now = 1000000;
+	w.born = &born;
+	w.config = &config;
+	w.counters = &counters;
+	w.shm = shm_create(&sizes, error, sizeof(error));
+	ck_assert_msg(w.shm != NULL, "%s", error);
+	stats.sizes = (struct stats_sizes){ .workers = 2, .slots = SLOTS };
+	stats.rows = aligned_alloc(64, SLOTS * sizeof(*stats.rows));
+	memset(stats.rows, 0, SLOTS * sizeof(*stats.rows));
+	w.stats = &stats;
+	w.sessions = calloc(SLOTS, sizeof(*w.sessions));
+	w.wheel = timer_wheel_new(w.now);
+	w.sign_last = &w.sign_first;
+	w.half_last = &w.half_first;
+	w.master_gone = true;
+	w.loop.params.workers = 2;
+	hub_fd = udp_socket(AF_INET, loopback4, &at);
+	ck_assert_int_eq(udp_link_init(&link_of_hub,
+				 &(struct udp_link_params){ .fd = hub_fd, .buffers = 16, .payload = 1800 }),
+		0);
+	w.links = &link_of_hub;
+	w.link_count = 1;
+	w.endpoint = endpoint(true);
+	client_endpoint = endpoint(false);
+	for (unsigned i = 0; i < CLIENTS; i++) {
+		clients[i].fd = udp_socket(AF_INET, loopback4, &clients[i].at);
+		clients[i].session = vpn_session_connect(client_endpoint, NULL, w.now);
+	}
+}
+
+static void tear_down(void)
+{
+	sessions_free(&w, false);
+	for (unsigned i = 0; i < CLIENTS; i++) {
+		vpn_session_free(&clients[i].session, true);
+		close(clients[i].fd);
+	}
+	vpn_endpoint_free(&client_endpoint);
+	vpn_endpoint_free(&w.endpoint);
+	udp_link_clear(&link_of_hub);
+	close(hub_fd);
+	timer_wheel_free(&w.wheel);
+	free(w.sessions);
+	free(stats.rows);
+	shm_detach(&w.shm);
+}
+
+/* -- the way between -- */
+
+static struct packet *add(const struct link_address *from, const void *bytes, size_t len)
+{
+	struct packet *p = &batch.packets[batch.count];
+
+	memcpy(room[batch.count] + FROM, bytes, len);
+	*p = (struct packet){ .at = room[batch.count] + FROM,
+		.len = (uint32_t)len,
+		.start = room[batch.count],
+		.room = sizeof(room[0]),
+		.peer = PEER_NONE,
+		.source = FROM_HANDOVER,
+		.peer_address = *from };
+	batch.count++;
+	return p;
+}
+
+/* inbound() without the clock. */
+static void deliver(void)
+{
+	for (unsigned i = 0; i < batch.count; i++) {
+		struct packet *p = &batch.packets[i];
+		if (p->at[0] >> 3 == 9)
+			p->peer = (uint32_t)p->at[1] << 16 | (uint32_t)p->at[2] << 8 | p->at[3];
+		else
+			session_by_address(&w, &p->peer_address, &p->peer, &p->generation, &(unsigned){ 0 });
+		if (p->peer == PEER_NONE || peers_owner(w.shm, p->peer, &p->generation) == WORKER_NONE)
+			p->peer = PEER_NONE;
+	}
+	inbound_owned(&w, &batch);
+	batch.count = 0;
+}
+
+static void client_hears(struct client *c)
+{
+	uint8_t bytes[BYTES];
+	vpn_event event;
+	ssize_t len;
+
+	while ((len = recv(c->fd, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0) {
+		if (bytes[0] >> 3 == 9) {
+			vpn_job job = { .session = c->session, .data = bytes, .len = (uint32_t)len };
+			vpn_open(&job, 1, w.now);
+			c->arrived += job.fate == FATE_NONE;
+		} else {
+			vpn_session_receive(c->session, bytes, (size_t)len, w.now);
+		}
+	}
+	while (vpn_session_next_event(c->session, &event))
+		;
+}
+
+static void client_speaks(struct client *c)
+{
+	uint8_t out[VPN_DATAGRAM_MAX];
+	size_t len;
+
+	while (batch.count < BATCH_MAX && (len = vpn_session_transmit(c->session, out, sizeof(out), w.now)))
+		add(&c->at, out, len);
+	if (batch.count)
+		deliver();
+}
+
+static void run(struct client *c, unsigned ms)
+{
+	for (mono_ms end = w.now + ms; w.now < end; w.now += 10) {
+		if (vpn_session_wake_at(c->session) <= w.now)
+			vpn_session_tick(c->session, w.now);
+		client_speaks(c);
+		control_timers(&w);
+		client_hears(c);
+	}
+}
+
+static void connect_client(struct client *c)
+{
+	run(c, 2500);
+	ck_assert(vpn_session_is_open(c->session));
+}
+
+static struct session *session_at(const struct client *c)
+{
+	uint32_t slot, generation;
+	unsigned owner;
+
+	return session_by_address(&w, &c->at, &slot, &generation, &owner);
+}
+
+static uint64_t fates(void)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < FATE_COUNT; i++)
+		sum += atomic_load(&counters.fates[i]);
+	return sum;
+}
+
+/* A datagram of this client with an inner packet between two addresses, as if it came from `from`. */
+static void add_data(struct client *c, const struct link_address *from, uint32_t source, uint32_t destination)
+{
+	uint8_t space[VPN_HEADROOM + 64] = { 0 }, *ip = space + VPN_HEADROOM;
+	vpn_job job = { .session = c->session, .data = ip, .len = 28 };
+
+	ip[0] = 0x45;
+	ip[3] = 28;
+	ip[9] = 17;
+	for (unsigned i = 0; i < 4; i++) {
+		ip[12 + i] = (uint8_t)(source >> (24 - 8 * i));
+		ip[16 + i] = (uint8_t)(destination >> (24 - 8 * i));
+	}
+	vpn_seal(&job, 1, w.now);
+	ck_assert_int_eq(job.fate, FATE_NONE);
+	add(from, job.data, job.len);
+}
+
+/* -- the tests -- */
+
+START_TEST(a_float_ends_a_session_whose_packets_are_in_the_same_batch)
+{
+	config.duplicate_cn = true; /* one certificate for all here */
+	connect_client(&clients[0]);
+	connect_client(&clients[1]);
+	ck_assert_uint_eq(w.session_count, 2);
+	struct session *a = session_at(&clients[0]), *b = session_at(&clients[1]);
+	uint32_t four_a = a->identity.inner4, four_b = b->identity.inner4;
+
+	add_data(&clients[0], &clients[1].at, four_a, config.local4);
+	add_data(&clients[1], &clients[1].at, four_b, config.local4);
+	add_data(&clients[1], &clients[1].at, four_b, config.local4);
+	deliver();
+	ck_assert_uint_eq(w.session_count, 1);
+	ck_assert_ptr_eq(session_at(&clients[1]), a);
+	ck_assert_ptr_null(session_at(&clients[0]));
+	ck_assert_uint_eq(counters.fates[FATE_STALE], 2);
+}
+END_TEST
+
+START_TEST(an_address_of_another_name_is_not_taken_by_floating)
+{
+	config.duplicate_cn = true;
+	connect_client(&clients[0]);
+	connect_client(&clients[1]);
+	struct session *a = session_at(&clients[0]), *b = session_at(&clients[1]);
+
+	strcpy(b->identity.common_name, "somebody else");
+	session_publish(&w, b);
+	add_data(&clients[0], &clients[1].at, a->identity.inner4, config.local4);
+	deliver();
+	ck_assert_ptr_eq(session_at(&clients[0]), a);
+	ck_assert_ptr_eq(session_at(&clients[1]), b);
+	ck_assert_uint_eq(counters.fates[FATE_FLOAT_REFUSED], 1);
+}
+END_TEST
+
+START_TEST(the_newest_of_a_name_replaces_the_older_and_gets_its_address)
+{
+	connect_client(&clients[0]);
+	uint32_t four = session_at(&clients[0])->identity.inner4;
+	ck_assert_uint_ne(four, 0);
+	connect_client(&clients[1]);
+	ck_assert_uint_eq(w.session_count, 1);
+	ck_assert_ptr_null(session_at(&clients[0]));
+	struct session *s = session_at(&clients[1]);
+	ck_assert_ptr_nonnull(s);
+	ck_assert_uint_eq(s->identity.inner4, four);
+	uint32_t slot, generation;
+	uint8_t address[4] = { 10, 8, 0, (uint8_t)four };
+	ck_assert(routes_find(w.shm, 4, address, &slot, &generation));
+	ck_assert_uint_eq(slot, s->slot);
+}
+END_TEST
+
+/* The other worker has a session of the same name that began later. */
+START_TEST(who_finds_a_newer_one_of_its_name_gives_way)
+{
+	uint32_t generation, slot = peers_take(w.shm, 1, &generation);
+	struct peer_identity other = {
+		.common_name = "client", .client_id = 1000, .lease4 = LEASE_NONE, .lease6 = LEASE_NONE
+	};
+
+	ck_assert(peers_write(w.shm, slot, generation, &other));
+	run(&clients[0], 2500);
+	ck_assert(!vpn_session_is_open(clients[0].session));
+	ck_assert_uint_eq(w.session_count, 0);
+	ck_assert(peers_live(w.shm, slot, generation));
+}
+END_TEST
+
+START_TEST(a_session_that_another_worker_closed_is_tidied_up)
+{
+	connect_client(&clients[0]);
+	struct session *s = session_at(&clients[0]);
+	uint32_t slot = s->slot, generation = s->generation;
+
+	sessions_tidy(&w);
+	ck_assert_uint_eq(w.session_count, 1);
+	ck_assert(peers_set_state(w.shm, slot, generation, PEER_CLOSING));
+	sessions_tidy(&w);
+	ck_assert_uint_eq(w.session_count, 0);
+	ck_assert(!peers_live(w.shm, slot, generation));
+	ck_assert_uint_eq(peers_count(w.shm), 0);
+}
+END_TEST
+
+static struct session *half_open(uint16_t port, bool proven, enum fate *fate)
+{
+	struct packet p = { .peer_address = { .family = 4, .port = port, .ip = { 192, 0, 2, 1 } } };
+	vpn_contact contact = { .local_session = 5, .remote_session = port, .proven = proven };
+
+	return session_open(&w, &p, &contact, fate);
+}
+
+START_TEST(a_full_table_takes_the_place_of_the_oldest_handshake_and_of_no_client)
+{
+	enum fate fate;
+
+	connect_client(&clients[0]);
+	struct session *connected = session_at(&clients[0]);
+	uint32_t oldest_slot = half_open(1, true, &fate)->slot, oldest = w.half_first->generation;
+	ck_assert_ptr_nonnull(half_open(2, true, &fate));
+	ck_assert_ptr_nonnull(half_open(3, true, &fate));
+	ck_assert_ptr_null(half_open(4, true, &fate));
+	ck_assert_int_eq(fate, FATE_TABLE_FULL);
+	w.now += 3500;
+	ck_assert_ptr_nonnull(half_open(4, true, &fate));
+	ck_assert_ptr_null(session_find(&w, oldest_slot, oldest));
+	ck_assert_ptr_nonnull(half_open(5, true, &fate));
+	ck_assert_ptr_nonnull(half_open(6, true, &fate));
+	ck_assert_ptr_null(half_open(7, true, &fate));
+	ck_assert_ptr_eq(session_at(&clients[0]), connected);
+	ck_assert_uint_eq(w.session_count, SLOTS);
+}
+END_TEST
+
+START_TEST(who_proved_nothing_does_not_get_the_address_of_a_live_session)
+{
+	vpn_contact contact = { .local_session = 5, .remote_session = 6 };
+	struct packet p = { .peer_address = clients[0].at };
+	enum fate fate;
+
+	connect_client(&clients[0]);
+	struct session *s = session_at(&clients[0]);
+	add_data(&clients[0], &clients[0].at, s->identity.inner4, config.local4);
+	deliver();
+	ck_assert_ptr_null(session_open(&w, &p, &contact, &fate));
+	ck_assert_int_eq(fate, FATE_FLOAT_REFUSED);
+	ck_assert_ptr_eq(session_at(&clients[0]), s);
+	/* Once it has been silent for long it may be a client that began anew. */
+	w.now += 21000;
+	ck_assert_ptr_nonnull(session_open(&w, &p, &contact, &fate));
+	/* And if that comes to nothing, the address goes back. */
+	session_end(&w, session_at(&clients[0]), "test");
+	ck_assert_ptr_eq(session_at(&clients[0]), s);
+}
+END_TEST
+
+START_TEST(a_stranger_at_an_address_that_its_session_left_is_let_in)
+{
+	connect_client(&clients[0]);
+	struct session *s = session_at(&clients[0]);
+	s->identity.peer_address.port ^= 1; /* the table still names the old one */
+	connect_client(&clients[1]);
+	vpn_session_free(&clients[0].session, true);
+	clients[0].session = vpn_session_connect(client_endpoint, NULL, w.now);
+	connect_client(&clients[0]);
+}
+END_TEST
+
+START_TEST(packets_between_clients_are_counted_once)
+{
+	config.duplicate_cn = config.client_to_client = true;
+	connect_client(&clients[0]);
+	connect_client(&clients[1]);
+	uint32_t a = session_at(&clients[0])->identity.inner4, b = session_at(&clients[1])->identity.inner4;
+	uint64_t before = fates();
+
+	add_data(&clients[0], &clients[0].at, a, b);
+	add_data(&clients[0], &clients[0].at, b, a); /* not its own address */
+	deliver();
+	client_hears(&clients[1]);
+	ck_assert_uint_eq(clients[1].arrived, 1);
+	ck_assert_uint_eq(fates() - before, 2);
+	ck_assert_uint_eq(counters.fates[FATE_BAD_SOURCE], 1);
+	ck_assert_uint_eq(counters.named[COUNTER_PEER_TO_PEER], 1);
+}
+END_TEST
+
+START_TEST(a_session_stands_once_in_the_line_for_signatures)
+{
+	static const uint8_t input[100];
+	struct keyholder_request request;
+	vpn_event event = {
+		.kind = VPN_EVENT_SIGN, .number = 0x403, .text = "", .data = input, .len = sizeof(input)
+	};
+	int pair[2];
+	enum fate fate;
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+	born.keyholder_fd = pair[0];
+	while (send(pair[0], input, sizeof(input), MSG_DONTWAIT) > 0)
+		;
+	struct session *a = half_open(1, true, &fate), *b = half_open(2, true, &fate);
+	signing_ask(&w, a, &event);
+	signing_ask(&w, b, &event);
+	signing_ask(&w, b, &event);
+	signing_ask(&w, a, &event);
+	ck_assert_ptr_eq(w.sign_first, b);
+	ck_assert_ptr_eq(b->sign_next, a);
+	ck_assert_ptr_null(a->sign_next);
+	session_end(&w, b, "test");
+	ck_assert_ptr_eq(w.sign_first, a);
+	/* Room again: what waited goes out with the newest number. */
+	while (recv(pair[1], &request, sizeof(request), MSG_DONTWAIT) > 0)
+		;
+	ck_assert(signing_answers(&w));
+	ck_assert_ptr_null(w.sign_first);
+	ck_assert_int_eq(
+		recv(pair[1], &request, sizeof(request), MSG_DONTWAIT), KEYHOLDER_HEAD + sizeof(input));
+	ck_assert_uint_eq(request.id, a->sign_id);
+	close(pair[0]);
+	close(pair[1]);
+}
+END_TEST
+
+START_TEST(nothing_is_left_behind_by_a_session_that_ended_in_any_state)
+{
+	enum fate fate;
+
+	for (unsigned i = 0; i < 10; i++) {
+		vpn_session_free(&clients[0].session, true);
+		clients[0].session = vpn_session_connect(client_endpoint, NULL, w.now);
+		/* From the first packet on to the open session. */
+		run(&clients[0], i * 20);
+		for (uint32_t slot = 0; slot < SLOTS; slot++)
+			if (w.sessions[slot])
+				session_end(&w, w.sessions[slot], "test");
+	}
+	half_open(1, true, &fate);
+	session_end(&w, w.half_first, "test");
+	ck_assert_uint_eq(w.session_count, 0);
+	ck_assert_uint_eq(peers_count(w.shm), 0);
+	ck_assert_ptr_null(w.half_first);
+	ck_assert_ptr_eq(w.half_last, &w.half_first);
+	for (uint32_t i = 0; i < lease_count(w.shm); i++) {
+		struct lease_row row;
+		ck_assert(lease_read(w.shm, i, &row) && !row.taken);
+	}
+	for (uint32_t slot = 0; slot < SLOTS; slot++) {
+		static const uint8_t zeros[PEER_KEPT_LEN];
+		ck_assert_mem_eq(peers_slot(w.shm, slot)->kept, zeros, sizeof(zeros));
+	}
+	ck_assert_int_eq(timer_wheel_wake_at(w.wheel), MONO_NEVER);
+}
+END_TEST
+
+START_TEST(a_successor_goes_on_with_what_a_broken_worker_left)
+{
+	connect_client(&clients[0]);
+	sessions_free(&w, true);
+	w.session_count = 0;
+	w.half_first = NULL;
+	w.half_last = &w.half_first;
+	born.epoch = 2;
+	vpn_endpoint_set_epoch(w.endpoint, 2);
+	w.blamed = PEER_NONE;
+	sessions_adopt(&w);
+	ck_assert_uint_eq(w.session_count, 1);
+	struct session *s = session_at(&clients[0]);
+	ck_assert_ptr_nonnull(s);
+	ck_assert(s->active);
+	uint64_t before = counters.fates[FATE_TUNNEL_ERROR]; /* there is no tunnel here */
+	add_data(&clients[0], &clients[0].at, s->identity.inner4, config.local4);
+	deliver();
+	ck_assert_uint_eq(counters.fates[FATE_TUNNEL_ERROR], before + 1);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("worker sessions");
+	TCase *t = tcase_create("sessions");
+
+	tcase_set_timeout(t, 30);
+	tcase_add_checked_fixture(t, set_up, tear_down);
+	tcase_add_test(t, a_float_ends_a_session_whose_packets_are_in_the_same_batch);
+	tcase_add_test(t, an_address_of_another_name_is_not_taken_by_floating);
+	tcase_add_test(t, the_newest_of_a_name_replaces_the_older_and_gets_its_address);
+	tcase_add_test(t, who_finds_a_newer_one_of_its_name_gives_way);
+	tcase_add_test(t, a_session_that_another_worker_closed_is_tidied_up);
+	tcase_add_test(t, a_full_table_takes_the_place_of_the_oldest_handshake_and_of_no_client);
+	tcase_add_test(t, who_proved_nothing_does_not_get_the_address_of_a_live_session);
+	tcase_add_test(t, a_stranger_at_an_address_that_its_session_left_is_let_in);
+	tcase_add_test(t, packets_between_clients_are_counted_once);
+	tcase_add_test(t, a_session_stands_once_in_the_line_for_signatures);
+	tcase_add_test(t, nothing_is_left_behind_by_a_session_that_ended_in_any_state);
+	tcase_add_test(t, a_successor_goes_on_with_what_a_broken_worker_left);
+	suite_add_tcase(suite, t);
+	return run_suite(suite);
+}
