@@ -107,6 +107,28 @@ static void outbound_routes(struct worker *w, struct batch *b)
 	}
 }
 
+/* A super packet goes to its owner whole. Many workers have small rings, and a ring may have room for less than all: then
+ * as many segments as it takes. */
+static void give_super(struct worker *w, struct packet *p, unsigned owner)
+{
+	struct walk *walk = &w->walk;
+	struct inner_offload offload = offload_of(p);
+	struct packet one = *p;
+
+	handover_give(w, p, HANDOVER_SUPER, owner);
+	if (p->fate != FATE_RING_FULL || inner_cut_begin(&walk->cut, &offload, p->at, p->len) != FATE_NONE ||
+		walk->cut.first_len > walk->area_len)
+		return;
+	one.at = walk->area;
+	one.offload = 0;
+	while ((one.len = (uint32_t)inner_cut_next(&walk->cut, one.at))) {
+		handover_give(w, &one, HANDOVER_PACKET, owner);
+		if (one.fate != FATE_HANDED_OVER)
+			return;
+		p->fate = FATE_HANDED_OVER;
+	}
+}
+
 static void outbound_owners(struct worker *w, struct batch *b)
 {
 	for (unsigned i = 0; i < b->count; i++) {
@@ -119,8 +141,10 @@ static void outbound_owners(struct worker *w, struct batch *b)
 		owner = peers_owner(w->shm, p->peer, &generation);
 		if (owner == WORKER_NONE || generation != p->generation)
 			p->fate = FATE_STALE;
+		else if (owner != w->born->index && p->offload)
+			give_super(w, p, owner);
 		else if (owner != w->born->index)
-			handover_give(w, p, p->offload ? HANDOVER_SUPER : HANDOVER_PACKET, owner);
+			handover_give(w, p, HANDOVER_PACKET, owner);
 	}
 }
 
