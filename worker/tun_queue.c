@@ -218,22 +218,23 @@ bool tun_queue_write_train(struct tun_queue *tq, const void *offload, size_t off
 	struct packet *const *packets, unsigned count, uint32_t skip)
 {
 	uint8_t header[TUN_HEADER_MAX] = { 0 };
+	struct iovec *end = tq->pieces;
 	size_t len = tq->header_len;
 	ssize_t written;
 	enum fate fate;
 
 	CHECK(count >= 1 && count <= BATCH_MAX && offload_len <= tq->header_len);
 	memcpy(header, offload, offload_len);
-	tq->pieces[0] = (struct iovec){ header, tq->header_len };
+	*end++ = (struct iovec){ header, tq->header_len };
 	for (unsigned i = 0; i < count; i++) {
 		uint32_t from = i ? skip : 0;
 
 		CHECK(from <= packets[i]->len);
-		tq->pieces[1 + i] = (struct iovec){ packets[i]->at + from, packets[i]->len - from };
+		*end++ = (struct iovec){ packets[i]->at + from, packets[i]->len - from };
 		len += packets[i]->len - from;
 	}
 	do {
-		written = writev(tq->fd, tq->pieces, (int)count + 1);
+		written = writev(tq->fd, tq->pieces, (int)(end - tq->pieces));
 	} while (written < 0 && errno == EINTR);
 	if (written < 0 && errno == EINVAL && !tq->counts.trains)
 		return false;
