@@ -231,6 +231,23 @@ static void routes_are_needed(struct parse *p)
 	}
 }
 
+static void exclusive_needs_files(struct parse *p)
+{
+	struct place place = at(p, "ccd-exclusive");
+	if (p->config->ccd_exclusive && !p->config->client_config_dir)
+		conf_error(p, &place, "ccd-exclusive", "client-config-dir DIR", "needs client-config-dir");
+}
+
+static void scripts_belong_together(struct parse *p)
+{
+	struct place place = at(p, "down-pre");
+	if (p->config->scripts.down_pre && !given(p, "down"))
+		conf_warning(p, &place, "down-pre", NULL, "only means something with down");
+	place = at(p, "up-restart");
+	if (p->config->scripts.up_restart && !given(p, "up") && !given(p, "down"))
+		conf_warning(p, &place, "up-restart", NULL, "only means something with up or down");
+}
+
 void conf_check(struct parse *p)
 {
 	role_is_server(p);
@@ -247,4 +264,6 @@ void conf_check(struct parse *p)
 	replay_suits_udp(p);
 	networks_are_apart(p);
 	routes_are_needed(p);
+	exclusive_needs_files(p);
+	scripts_belong_together(p);
 }

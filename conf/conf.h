@@ -139,6 +139,8 @@ struct draft {
 	unsigned ignored_count;
 };
 
+struct client_settings;
+
 struct parse {
 	struct config *config;
 	struct draft draft;
@@ -155,6 +157,7 @@ struct parse {
 	bool command_line;	  /* this line comes from there */
 	bool forward_compatible;
 	bool unknown_is_warning; /* inside `setenv opt` */
+	struct client_settings *client; /* set: these lines are a client's own (client_file.c) */
 	struct place *seen;	 /* by row: where it stood last; order 0: nowhere */
 };
 
@@ -212,6 +215,10 @@ void option_apply(struct parse *p, const struct line *line);
 /* Where this directive stood last; NULL when it did not. */
 const struct place *option_place(const struct parse *p, const char *name);
 
+/* client_file.c: a line that may stand in a client's file. */
+void client_push_add(struct parse *p, const char *option);
+void client_line(struct parse *p, const struct line *line, const struct option_row *row);
+
 option_reader not_yet, accepted, no_effect, refused;
 #define SECTION(title)
 #define OPTION(name, min, max, places, verdict, reader, arguments, help) option_reader reader;
@@ -255,10 +262,15 @@ bool value_proto(
 
 void conf_expand(struct parse *p);
 void conf_load(struct parse *p);
+/* Part of conf_load(): do the programs and directories of scripts exist? */
+void conf_find_scripts(struct parse *p);
 void conf_make_listeners(struct parse *p);
 void conf_check(struct parse *p);
 
-/* Adds to the push list. */
+/* Adds `NAME=value` to what scripts find in their environment; value NULL is an empty one. */
+void script_environment_add(struct parse *p, const char *prefix, const char *name, const char *value);
+
+/* Adds to the push list, a client's own if the lines are its. */
 void push_add(struct parse *p, const char *option);
 
 #endif

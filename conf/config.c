@@ -35,6 +35,7 @@ static void config_defaults(struct config *c)
 	c->verb = 1;
 	c->status_s = 60;
 	c->status_version = 1;
+	c->scripts.security = 1;
 }
 
 void conf_read_text(struct parse *p, const char *file, char *text, size_t len)

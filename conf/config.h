@@ -64,6 +64,18 @@ enum name_check { NAME_CHECK_NONE, NAME_CHECK_SUBJECT, NAME_CHECK_NAME, NAME_CHE
 enum cert_profile { PROFILE_INSECURE, PROFILE_LEGACY, PROFILE_PREFERRED, PROFILE_SUITEB };
 enum mssfix_kind { MSSFIX_OFF, MSSFIX_PLAIN, MSSFIX_MTU, MSSFIX_FIXED };
 
+/* Scripts: each an argument vector that ends with NULL; NULL: none. The program's name is absolute. */
+struct scripts {
+	unsigned security; /* script-security: 0, 1: no script runs; 2: they do; 3: with passwords in their environment */
+	const char *const *up, *const *down, *const *route_up, *const *route_pre_down;
+	const char *const *client_connect, *const *client_disconnect, *const *learn_address;
+	bool down_pre, up_restart;
+	bool sudo; /* hub.script-sudo: programs with the setuid bit work for them */
+	const char **environment; /* setenv, setenv-safe: "NAME=value", in file order */
+	unsigned environment_count;
+	const char *tmp_dir; /* NULL: the environment's TMPDIR, or /tmp */
+};
+
 struct config {
 	const char *file; /* as given, for messages */
 
@@ -102,6 +114,10 @@ struct config {
 	unsigned inactive_s;
 	uint64_t inactive_bytes;
 	unsigned session_timeout_s;
+	const char *client_config_dir; /* NULL: none */
+	bool ccd_exclusive;
+	uint32_t push_network4, push_netmask4; /* where ifconfig-push should lie; netmask 0: anywhere */
+	struct scripts scripts;
 	unsigned connect_freq, connect_freq_s; /* 0: off */
 	unsigned connect_freq_initial, connect_freq_initial_s;
 	unsigned explicit_exit_notify; /* 0 off, 1 RESTART, 2 RESTART,[N] */

@@ -158,4 +158,5 @@ void conf_load(struct parse *p)
 	load_wraps(p);
 	c->status_file = value_path(p, c->status_file);
 	c->writepid = value_path(p, c->writepid);
+	conf_find_scripts(p);
 }

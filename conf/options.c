@@ -122,8 +122,8 @@ void option_apply(struct parse *p, const struct line *line)
 		row->read(p, line);
 		return;
 	}
-	if (!(row->places & MAIN)) {
-		line_error(p, line, hint_of_place(row), "option '%s' cannot be used in this context (%s)",
+	if (!(row->places & (p->client ? CLIENT : MAIN))) {
+		line_error(p, line, p->client ? NULL : hint_of_place(row), "option '%s' cannot be used in this context (%s)",
 			row->name, line->place.file);
 		return;
 	}
@@ -140,6 +140,10 @@ void option_apply(struct parse *p, const struct line *line)
 	}
 	if (line->cut)
 		line_warning(p, line, NULL, "only the first %d words of the line count", MAX_WORDS);
+	if (p->client) {
+		client_line(p, line, row);
+		return;
+	}
 	p->seen[row - option_rows] = line->place;
 	row->read(p, line);
 }

@@ -254,6 +254,49 @@ static void print_channel(FILE *out, const struct config *c)
 	print_flag(out, "mute-replay-warnings", c->mute_replay_warnings);
 }
 
+/* The command as one word: its own words are in quotes inside it. */
+static void print_script(FILE *out, const char *name, const char *const *words)
+{
+	if (!words)
+		return;
+	fprintf(out, "%s \"", name);
+	for (unsigned i = 0; words[i]; i++) {
+		fputs(i ? " \\\"" : "\\\"", out);
+		for (const char *c = words[i]; *c; c++)
+			fprintf(out, "%s%c", *c == '"' || *c == '\\' ? "\\\\\\" : "", *c);
+		fputs("\\\"", out);
+	}
+	fputs("\"\n", out);
+}
+
+static void print_scripts(FILE *out, const struct config *c)
+{
+	const struct scripts *s = &c->scripts;
+
+	print_number(out, "script-security", s->security);
+	print_script(out, "up", s->up);
+	print_script(out, "down", s->down);
+	print_flag(out, "down-pre", s->down_pre);
+	print_flag(out, "up-restart", s->up_restart);
+	print_script(out, "route-up", s->route_up);
+	print_script(out, "route-pre-down", s->route_pre_down);
+	print_script(out, "client-connect", s->client_connect);
+	print_script(out, "client-disconnect", s->client_disconnect);
+	print_text(out, "hub.script-sudo", s->sudo ? "on" : "off");
+	print_text(out, "tmp-dir", s->tmp_dir);
+	for (unsigned i = 0; i < s->environment_count; i++) {
+		const char *value = strchr(s->environment[i], '=');
+		fprintf(out, "setenv %.*s", (int)(value - s->environment[i]), s->environment[i]);
+		print_word(out, value + 1);
+		fputc('\n', out);
+	}
+	print_text(out, "client-config-dir", c->client_config_dir);
+	print_flag(out, "ccd-exclusive", c->ccd_exclusive);
+	if (c->push_netmask4)
+		fprintf(out, "ifconfig-push-constraint %s %s\n", text4(c->push_network4).text,
+			text4(c->push_netmask4).text);
+}
+
 static void print_process(FILE *out, const struct config *c)
 {
 	print_text(out, "user", c->user);
@@ -298,5 +341,6 @@ void config_print(FILE *out, const struct config *c)
 	print_clients(out, c);
 	print_tls(out, c);
 	print_channel(out, c);
+	print_scripts(out, c);
 	print_process(out, c);
 }

@@ -91,6 +91,10 @@ void read_ifconfig_ipv6_pool(struct parse *p, const struct line *line)
 void push_add(struct parse *p, const char *option)
 {
 	struct config *c = p->config;
+	if (p->client) {
+		client_push_add(p, option);
+		return;
+	}
 	const char **grown = arena_grow(p->arena, c->push, c->push_count, sizeof(*grown));
 	if (!grown || !option)
 		return;

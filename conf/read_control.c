@@ -54,14 +54,7 @@ void read_setenv(struct parse *p, const struct line *line)
 		line_error(p, line, "ask your provider for a configuration of this server",
 			"this is a generic configuration that cannot be used by itself");
 	}
-	/* Any other name only matters to scripts. */
-}
-
-void read_setenv_safe(struct parse *p, const struct line *line)
-{
-	(void)line;
-	(void)p;
-	/* Only matters to scripts. */
+	script_environment_add(p, "", name, line->words[2]);
 }
 
 void read_ignore_unknown_option(struct parse *p, const struct line *line)
@@ -81,20 +74,6 @@ void read_command(struct parse *p, const struct line *line)
 {
 	line_error(p, line, arena_format(p->arena, "vpnserverd --%s", line->words[0]),
 		"is a command of its own, not a setting");
-}
-
-void read_script_security(struct parse *p, const struct line *line)
-{
-	/* There is no script to restrict: every directive that names one is an error so far. */
-	unsigned level;
-	value_unsigned(p, line, 1, 0, 3, &level);
-}
-
-void read_tmp_dir(struct parse *p, const struct line *line)
-{
-	(void)line;
-	(void)p;
-	/* Only matters to scripts. */
 }
 
 void read_dhcp_option(struct parse *p, const struct line *line)

@@ -241,9 +241,9 @@ _Noreturn static void keyholder_run(const struct keyholder_birth *birth, pid_t p
 		tell(control, REPORT_FAILED, NULL, error);
 		_exit(1);
 	}
-	/* only what is there now: memory locked in advance would fail to grow once the right to lock is gone
-	 */
-	if (mlockall(MCL_CURRENT) < 0) {
+	/* Without `mlock` only what is there now: memory locked in advance would fail to grow once the right
+	 * to lock is gone. */
+	if (mlockall(b.must_lock ? MCL_CURRENT | MCL_FUTURE : MCL_CURRENT) < 0) {
 		snprintf(error, sizeof(error),
 			"the private key cannot be locked in memory: %s (raise RLIMIT_MEMLOCK)",
 			strerror(errno));

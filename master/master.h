@@ -6,6 +6,7 @@
 
 #include "common/base/time.h"
 #include "conf/config.h"
+#include "master/helper.h"
 #include "master/keyholder.h"
 #include "master/listen.h"
 #include "master/notify.h"
@@ -26,6 +27,7 @@ enum {
 	READY_DEADLINE_MS = 15000, /* a worker that is not ready by then is ended */
 	LEAVE_DEADLINE_MS = 2000,
 	STOP_DEADLINE_MS = 2000,
+	HELPER_DEADLINE_MS = 10000, /* for client-disconnect scripts when the hub stops */
 	TICK_MS = 1000,
 	SILENT_TICKS_MAX = 10, /* a worker whose heart does not beat for so many is ended */
 	DEATH_NOTE_MAX = 640,
@@ -98,10 +100,16 @@ struct master {
 	bool pid_file_written;
 	char lock_path[256];
 
-	span_ms tick;		    /* TICK_MS, unless a test wants time to pass faster */
-	bool reload_again;	    /* a SIGHUP came during a reload */
-	mono_ms keyholder_born_at;  /* the last replacement */
-	mono_ms keyholder_at;	    /* when to try again; MONO_NEVER */
+	span_ms tick;			   /* TICK_MS, unless a test wants time to pass faster */
+	bool reload_again;		   /* a SIGHUP came during a reload */
+	mono_ms keyholder_born_at;	   /* the last replacement */
+	mono_ms keyholder_at;		   /* when to try again; MONO_NEVER */
+	struct helper helper;		   /* lives on over reloads */
+	mono_ms helper_born_at, helper_at; /* when to try again; MONO_NEVER */
+	mono_ms helper_kill_at; /* while stopping: told to finish, when patience ends; 0: not told yet */
+	bool was_up;		/* `up` had success: `down` is due */
+	const char *end_signal; /* "sigterm"; NULL: none */
+	long long started_unix;
 	mono_ms status_at, tick_at; /* MONO_NEVER: not wanted */
 	struct notify notify;	    /* who started us wants to hear of our life */
 	mono_ms alive_at;	    /* the next sign of life; MONO_NEVER */
@@ -125,6 +133,7 @@ void supervise_stop(struct master *m, int exit_status);
 /* To be called when m->now.keyholder goes out of and comes into office. */
 void supervise_unwatch_keyholder(struct master *m);
 void supervise_watch_keyholder(struct master *m);
+void supervise_watch_helper(struct master *m);
 /* Asks the workers of older generations to leave, one after another; called whenever one may go. */
 void supervise_roll(struct master *m);
 

@@ -76,16 +76,16 @@ void privilege_prepare(size_t fds, size_t locked, const struct config *config)
 	setrlimit(RLIMIT_CORE, &none);
 	prctl(PR_SET_DUMPABLE, 0);
 	raise_limit(RLIMIT_NOFILE, fds, "RLIMIT_NOFILE", "connections will be refused at some point");
-	raise_limit(RLIMIT_MEMLOCK, locked, "RLIMIT_MEMLOCK", "keys may be swapped out");
+	/* with `mlock` whole processes are locked, and grow after they gave up the right to */
+	raise_limit(RLIMIT_MEMLOCK, config->mlock ? RLIM_INFINITY : locked, "RLIMIT_MEMLOCK",
+		"keys may be swapped out");
 	if (config->nice && setpriority(PRIO_PROCESS, 0, config->nice) < 0)
 		log_line(LOG_LEVEL_NOTICE, "WARNING: nice %d was refused: %s", config->nice, strerror(errno));
 }
 
 /* What births, reload and the end need. KILL, SETUID, SETGID and SETPCAP: children are born, give everything
- * up, and are ended. IPC_LOCK: their key memory. NET_ADMIN: the device at the end. NET_BIND_SERVICE, BPF,
- * CHOWN, SYS_NICE: what a later birth may set up anew. */
-static const int kept[] = { CAP_KILL, CAP_SETUID, CAP_SETGID, CAP_SETPCAP, CAP_IPC_LOCK, CAP_NET_ADMIN,
-	CAP_NET_BIND_SERVICE, CAP_BPF, CAP_CHOWN, CAP_SYS_NICE };
+ * up, and are ended. IPC_LOCK: their key memory. NET_ADMIN: the device at the end. */
+static const int kept[] = { CAP_KILL, CAP_SETUID, CAP_SETGID, CAP_SETPCAP, CAP_IPC_LOCK, CAP_NET_ADMIN };
 
 static bool is_kept(int cap)
 {
@@ -95,31 +95,33 @@ static bool is_kept(int cap)
 	return false;
 }
 
-/* What no master ever needs: other programs, other processes' memory, other kernels. Births keep this filter
- * and add their own. */
-static int deny_the_unneeded(void)
+/* What no master ever needs: other processes' memory, other kernels; and, where no script is configured,
+ * other programs. Births keep this filter and add their own. */
+static int deny_the_unneeded(bool programs)
 {
 	if (UNDER_SANITIZER)
 		return 0; /* a leak check at the end needs ptrace */
-	static const int denied[] = { SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(ptrace),
-		SCMP_SYS(process_vm_readv), SCMP_SYS(process_vm_writev), SCMP_SYS(kexec_load),
-		SCMP_SYS(kexec_file_load), SCMP_SYS(init_module), SCMP_SYS(finit_module),
-		SCMP_SYS(delete_module), SCMP_SYS(userfaultfd), SCMP_SYS(mount), SCMP_SYS(umount2),
-		SCMP_SYS(pivot_root), SCMP_SYS(reboot), SCMP_SYS(swapon), SCMP_SYS(swapoff),
-		SCMP_SYS(perf_event_open) };
+	static const int starting[] = { SCMP_SYS(execve), SCMP_SYS(execveat) };
+	static const int denied[] = { SCMP_SYS(ptrace), SCMP_SYS(process_vm_readv),
+		SCMP_SYS(process_vm_writev), SCMP_SYS(kexec_load), SCMP_SYS(kexec_file_load),
+		SCMP_SYS(init_module), SCMP_SYS(finit_module), SCMP_SYS(delete_module), SCMP_SYS(userfaultfd),
+		SCMP_SYS(mount), SCMP_SYS(umount2), SCMP_SYS(pivot_root), SCMP_SYS(reboot), SCMP_SYS(swapon),
+		SCMP_SYS(swapoff), SCMP_SYS(perf_event_open) };
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
 	if (!filter)
 		return -ENOMEM;
 	int error = 0;
 	for (size_t i = 0; i < sizeof(denied) / sizeof(denied[0]) && !error; i++)
 		error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), denied[i], 0);
+	for (size_t i = 0; i < sizeof(starting) / sizeof(starting[0]) && !error && !programs; i++)
+		error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), starting[i], 0);
 	if (!error)
 		error = seccomp_load(filter);
 	seccomp_release(filter);
 	return error;
 }
 
-int privilege_reduce_master(void)
+int privilege_reduce_master(bool programs, bool gain)
 {
 	if (geteuid() != 0)
 		return 0;
@@ -130,9 +132,34 @@ int privilege_reduce_master(void)
 			capng_update(CAPNG_DROP,
 				CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE | CAPNG_BOUNDING_SET,
 				(unsigned)cap);
-	if (capng_apply(CAPNG_SELECT_BOTH) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+	if (capng_apply(CAPNG_SELECT_BOTH) < 0)
 		return -EPERM;
-	return deny_the_unneeded();
+	if (gain)
+		return 0; /* a filter would take from a later helper's scripts what it promises them */
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -EPERM;
+	return deny_the_unneeded(programs);
+}
+
+/* Becomes another account with no other group and no way back by itself. */
+static int change_ids(uid_t uid, gid_t gid)
+{
+	if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
+		return -errno;
+	uid_t r, e, s;
+	gid_t gr, ge, gs;
+	if (getresuid(&r, &e, &s) < 0 || r != uid || e != uid || s != uid || getresgid(&gr, &ge, &gs) < 0 ||
+		gr != gid || ge != gid || gs != gid)
+		return -EPERM;
+	return uid != 0 && setuid(0) == 0 ? -EPERM : 0; /* there is a way back */
+}
+
+/* Not dumpable, and gone with the parent: after the uid change, which would undo it. */
+static int tie_to_parent(pid_t parent)
+{
+	if (prctl(PR_SET_DUMPABLE, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return -errno;
+	return getppid() == parent ? 0 : -ESRCH; /* it died before we could ask to be told */
 }
 
 int privilege_drop_all(uid_t uid, gid_t gid, pid_t parent)
@@ -141,20 +168,19 @@ int privilege_drop_all(uid_t uid, gid_t gid, pid_t parent)
 		for (int cap = 0; cap <= CAP_LAST_CAP; cap++)
 			if (prctl(PR_CAPBSET_READ, cap) == 1 && prctl(PR_CAPBSET_DROP, cap) < 0)
 				return -errno;
-		if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
-			return -errno;
-		uid_t r, e, s;
-		gid_t gr, ge, gs;
-		if (getresuid(&r, &e, &s) < 0 || r != uid || e != uid || s != uid ||
-			getresgid(&gr, &ge, &gs) < 0 || gr != gid || ge != gid || gs != gid)
-			return -EPERM;
-		if (uid != 0 && setuid(0) == 0)
-			return -EPERM; /* there is a way back */
+		int error = change_ids(uid, gid);
+		if (error)
+			return error;
 	}
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0 ||
-		prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) /* after the uid change, which would undo it */
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
-	return getppid() == parent ? 0 : -ESRCH; /* it died before we could ask to be told */
+	return tie_to_parent(parent);
+}
+
+int privilege_drop_ids(uid_t uid, gid_t gid, pid_t parent)
+{
+	int error = geteuid() == 0 ? change_ids(uid, gid) : 0;
+	return error ? error : tie_to_parent(parent);
 }
 
 void privilege_child_begin(const int *keep, size_t count, bool silent)

@@ -6,7 +6,9 @@
 #include "common/tls/tls.h"
 #include "master/findings.h"
 #include "master/log.h"
+#include "master/helper_plan.h"
 #include "master/master.h"
+#include "master/scripts.h"
 #include "worker/orders.h"
 
 #include <errno.h>
@@ -165,6 +167,7 @@ void reload_keep_born(struct config *fresh, const struct config *born, char *cha
 	STAYS("hub.offload", offload);
 	STAYS_TEXT("writepid", writepid);
 	STAYS("daemon", daemonize);
+	STAYS("hub.script-sudo", scripts.sudo);
 	STAYS("nice", nice);
 	STAYS("mlock", mlock);
 }
@@ -216,6 +219,15 @@ static void enter_directory(const struct config *config)
 		log_line(LOG_LEVEL_NOTICE, "WARNING: cd %s: %s", config->cd, strerror(errno));
 }
 
+/* It outlives reloads: it knows the clients that are there. */
+static void change_helper(struct master *m)
+{
+	if (m->helper.pid > 0)
+		scripts_tell_helper(m);
+	else if (helper_wanted(m->now.config))
+		scripts_helper_again(m);
+}
+
 void reload(struct master *m)
 {
 	log_line(LOG_LEVEL_NOTICE, "SIGHUP received: reading the configuration again");
@@ -233,6 +245,11 @@ void reload(struct master *m)
 	fresh.config = read_again(m);
 	if (!fresh.config)
 		goto failed;
+	if (scripts_wanted_ever(fresh.config) && !scripts_wanted_ever(m->born)) {
+		snprintf(error, sizeof(error),
+			"it names scripts and the hub was started without any: this takes a restart");
+		goto failed;
+	}
 	reload_keep_born(fresh.config, m->born, changed, sizeof(changed));
 	enter_directory(fresh.config);
 	if ((fresh.config->key.path || fresh.config->key.bytes) &&
@@ -256,6 +273,7 @@ void reload(struct master *m)
 	memset(&m->crl_seen, 0, sizeof(m->crl_seen));
 	log_configure(m->now.config);
 	supervise_watch_keyholder(m);
+	change_helper(m);
 	m->status_at = m->now.config->status_file ? master_now() : MONO_NEVER;
 	atomic_fetch_add(&m->stats->header->reloads, 1);
 	atomic_store(&m->stats->header->reloaded_unix, time(NULL));
@@ -281,6 +299,7 @@ void reload_undo(struct master *m)
 	m->reload_again = false;
 	memset(&m->crl_seen, 0, sizeof(m->crl_seen));
 	log_configure(m->now.config);
+	change_helper(m);
 	m->status_at = m->now.config->status_file ? master_now() : MONO_NEVER;
 	notify_ready(&m->notify, RELOAD_FAILED);
 	if (m->now.key.key_fd >= 0 && m->now.keyholder.pid < 0)

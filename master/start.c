@@ -8,6 +8,7 @@
 #include "master/netlink.h"
 #include "master/privilege.h"
 #include "master/runtime.h"
+#include "master/scripts.h"
 #include "master/status.h"
 
 #include <errno.h>
@@ -282,6 +283,10 @@ static int start_in_order(struct master *m)
 	if ((error = log_configure(m->now.config)))
 		return error;
 	log_line(LOG_LEVEL_NOTICE, "vpnserverd %s", VPNSERVERD_VERSION);
+#ifdef WITH_NULL_CIPHER
+	log_line(LOG_LEVEL_ERROR, "WARNING: THIS BUILD DOES NOT ENCRYPT (null_cipher). IT IS FOR MEASUREMENTS ALONE; "
+				  "WHAT GOES THROUGH THE TUNNEL CAN BE READ AND FORGED BY ANYBODY.");
+#endif
 	if (m->warnings)
 		findings_log(m->warnings);
 	if ((error = privilege_account(m->now.config, &m->uid, &m->gid)))
@@ -302,11 +307,17 @@ static int start_in_order(struct master *m)
 	if ((error = start_keyholder(
 		     m))) /* before there is shared memory that its copy of us would contain */
 		return error;
+	if ((error = scripts_start_helper(m)))
+		return error;
 	if ((error = listeners_open(m->now.config, m->workers, &m->listeners)))
 		return error;
 	if ((error = tunnel_open(m->now.config, m->workers, &m->tunnel)))
 		return error;
 	if ((error = set_tunnel_up(m)))
+		return error;
+	if ((error = scripts_up(m))) /* as root, before anything is served */
+		return error;
+	if ((error = scripts_tell_helper(m))) /* now the device has a name */
 		return error;
 	if ((error = create_shm(m)))
 		return error;
@@ -327,7 +338,9 @@ int master_start(struct master *m)
 	m->now.key = m->before.key = (struct key_source){ .key_fd = -1, .passphrase_fd = -1 };
 	m->now.keyholder = m->before.keyholder = (struct keyholder){ .pid = -1, .control = -1 };
 	m->steering = (struct steering){ .link_program = -1, .tunnel_program = -1 };
-	m->status_at = m->tick_at = m->keyholder_at = m->alive_at = MONO_NEVER;
+	m->status_at = m->tick_at = m->keyholder_at = m->helper_at = m->alive_at = MONO_NEVER;
+	m->helper = (struct helper){ .pid = -1, .control = -1 };
+	m->started_unix = time(NULL);
 	notify_open(&m->notify);
 	m->born = m->now.config;
 	int error = start_in_order(m);
@@ -355,6 +368,11 @@ static void end_children(struct master *m)
 		}
 		keyholder_let_go(keyholders[i]);
 	}
+	if (m->helper.pid > 0) {
+		kill(m->helper.pid, SIGKILL);
+		waitpid(m->helper.pid, NULL, 0);
+	}
+	helper_let_go(&m->helper);
 }
 
 /* Wipes the keys in them, too. */
@@ -384,9 +402,14 @@ void master_end(struct master *m)
 		stats_remove(m->stats);
 	stats_detach(&m->stats);
 	shm_detach(&m->shm);
+	scripts_before_down(m);
 	netlink_undo(m->born, m->tunnel.index, m->tunnel.persistent, m->routes_added);
 	free(m->routes_added);
+	char name[sizeof(m->tunnel.name)];
+	memcpy(name, m->tunnel.name, sizeof(name));
 	tunnel_close(&m->tunnel);
+	memcpy(m->tunnel.name, name, sizeof(name)); /* `down` is told which it was */
+	scripts_after_down(m);
 	listeners_close(&m->listeners);
 	key_source_close(&m->now.key);
 	key_source_close(&m->before.key);

@@ -6,6 +6,7 @@
 #include "master/master.h"
 #include "master/privilege.h"
 #include "master/runtime.h"
+#include "master/scripts.h"
 #include "master/status.h"
 #include "shm/last_words.h"
 #include "worker/inherited.h"
@@ -27,7 +28,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WATCH_SIGNALS = 0xffff0000, WATCH_KEYHOLDER, READ_MAX = 64 /* messages of one worker in one turn */ };
+enum {
+	WATCH_SIGNALS = 0xffff0000,
+	WATCH_KEYHOLDER,
+	WATCH_HELPER,
+	READ_MAX = 64 /* messages of one worker in one turn */
+};
 
 mono_ms master_now(void)
 {
@@ -50,7 +56,7 @@ static void unwatch(struct master *m, int fd)
 /* -- births -- */
 
 _Noreturn static void live_as_worker(
-	struct master *m, unsigned index, int orders_fd, int keyholder_fd, uint16_t epoch)
+	struct master *m, unsigned index, int orders_fd, int keyholder_fd, int helper_fd, uint16_t epoch)
 {
 	const struct seat *seat = &m->seats[index];
 	struct inherited inherited = { .index = index,
@@ -60,6 +66,7 @@ _Noreturn static void live_as_worker(
 		.successor = seat->had_one,
 		.orders_fd = orders_fd,
 		.keyholder_fd = keyholder_fd,
+		.helper_fd = helper_fd,
 		.tun_fd = m->tunnel.queues[index],
 		.tun_trains = m->tunnel.trains,
 		.tun_udp_trains = m->tunnel.udp_trains,
@@ -80,11 +87,12 @@ _Noreturn static void live_as_worker(
 	snprintf(name, sizeof(name), "vpn-worker-%u", index);
 	prctl(PR_SET_NAME, name);
 	size_t count = 0;
-	int *keep = calloc(3 + m->listeners.count + m->workers, sizeof(*keep));
+	int *keep = calloc(4 + m->listeners.count + m->workers, sizeof(*keep));
 	if (!keep)
 		_exit(1);
 	keep[count++] = orders_fd;
 	keep[count++] = keyholder_fd;
+	keep[count++] = helper_fd;
 	keep[count++] = inherited.tun_fd;
 	for (unsigned l = 0; l < m->listeners.count; l++)
 		keep[count++] = inherited.link_fds[l];
@@ -98,7 +106,7 @@ _Noreturn static void live_as_worker(
 bool worker_birth(struct master *m, unsigned index)
 {
 	struct seat *seat = &m->seats[index];
-	int ends[2] = { -1, -1 }, keyholder_fd = -1;
+	int ends[2] = { -1, -1 }, keyholder_fd = -1, helper_fd = -1;
 	mono_ms now = master_now();
 	span_ms pause = RESPAWN_MAX_MS;
 	seat->respawn_at = MONO_NEVER;
@@ -110,16 +118,21 @@ bool worker_birth(struct master *m, unsigned index)
 		pause = RESPAWN_STEP_MS; /* it is dying: soon there will be another */
 		goto failed;
 	}
+	/* without one it refuses clients until it is given one */
+	if (m->helper.control >= 0)
+		helper_fd = helper_channel(&m->helper, index);
 	uint16_t epoch = shm_next_epoch(m->shm);
 	seat->born_with = atomic_load(&stats_worker(m->stats, index)->heartbeats);
 	pid_t pid = fork();
 	if (pid == 0)
-		live_as_worker(m, index, ends[1], keyholder_fd, epoch);
+		live_as_worker(m, index, ends[1], keyholder_fd, helper_fd, epoch);
 	if (pid < 0)
 		goto failed;
 	close(ends[1]);
 	if (keyholder_fd >= 0)
 		close(keyholder_fd);
+	if (helper_fd >= 0)
+		close(helper_fd);
 	seat->pid = pid;
 	seat->orders_fd = ends[0];
 	seat->generation = m->now.number;
@@ -143,6 +156,8 @@ failed:
 	}
 	if (keyholder_fd >= 0)
 		close(keyholder_fd);
+	if (helper_fd >= 0)
+		close(helper_fd);
 	seat->respawn_at = now + pause;
 	return false;
 }
@@ -152,7 +167,7 @@ failed:
 static void all_ready(struct master *m)
 {
 	int error;
-	if ((error = privilege_reduce_master())) {
+	if ((error = privilege_reduce_master(scripts_wanted_ever(m->born), m->born->scripts.sudo))) {
 		log_line(LOG_LEVEL_ERROR, "Cannot give up root's rights: %s", strerror(-error));
 		supervise_stop(m, 1);
 		return;
@@ -311,6 +326,15 @@ static void reap(struct master *m)
 				keyholder_reborn(m);
 			continue;
 		}
+		if (pid == m->helper.pid) {
+			if (m->phase == PHASE_RUNNING)
+				scripts_helper_died(m);
+			else
+				helper_let_go(&m->helper);
+			if (m->phase == PHASE_STARTING)
+				supervise_stop(m, 1);
+			continue;
+		}
 		if (pid == m->before.keyholder.pid)
 			keyholder_let_go(&m->before.keyholder);
 		for (unsigned w = 0; w < m->workers; w++)
@@ -380,6 +404,7 @@ static void on_signal(struct master *m, int number, pid_t sender)
 	case SIGINT:
 		log_line(LOG_LEVEL_NOTICE, "%s received from pid %ld, process exiting",
 			number == SIGTERM ? "SIGTERM" : "SIGINT", (long)sender);
+		m->end_signal = number == SIGTERM ? "sigterm" : "sigint";
 		supervise_stop(m, m->phase == PHASE_STARTING);
 		break;
 	case SIGHUP:
@@ -391,6 +416,7 @@ static void on_signal(struct master *m, int number, pid_t sender)
 			break;
 		log_line(LOG_LEVEL_NOTICE, "SIGUSR1 received: all sessions end with RESTART");
 		order_all(m, ORDER_RESTART_ALL, m->now.config->explicit_exit_notify == 2 ? 2 : 1);
+		scripts_restart(m);
 		break;
 	case SIGUSR2:
 		status_log(m->now.config, m->shm);
@@ -438,6 +464,29 @@ static void feel_pulses(struct master *m, mono_ms now)
 	}
 }
 
+static bool anybody_left(const struct master *m)
+{
+	for (unsigned w = 0; w < m->workers; w++)
+		if (m->seats[w].pid > 0)
+			return true;
+	return false;
+}
+
+/* The last thing of a stop: client-disconnect for those whom it took by surprise, for a bounded time. */
+static void finish_helper(struct master *m, mono_ms now)
+{
+	if (m->helper.pid <= 0 || anybody_left(m))
+		return;
+	if (!m->helper_kill_at) {
+		m->helper_kill_at = now + HELPER_DEADLINE_MS;
+		helper_finish(&m->helper);
+	} else if (m->helper_kill_at <= now && m->helper_kill_at != MONO_NEVER) {
+		log_line(LOG_LEVEL_NOTICE, "WARNING: the helper is not done with client-disconnect: ended");
+		kill(m->helper.pid, SIGKILL);
+		m->helper_kill_at = MONO_NEVER;
+	}
+}
+
 /* What is due now. */
 static void on_time(struct master *m)
 {
@@ -457,6 +506,8 @@ static void on_time(struct master *m)
 		if (seat->pid < 0 && seat->respawn_at <= now && m->phase == PHASE_RUNNING)
 			worker_birth(m, w);
 	}
+	if (m->phase == PHASE_STOPPING)
+		finish_helper(m, now);
 	if (m->phase != PHASE_RUNNING)
 		return;
 	if (m->alive_at <= now) {
@@ -467,6 +518,8 @@ static void on_time(struct master *m)
 		write_status(m, now);
 	if (m->keyholder_at <= now)
 		keyholder_reborn(m);
+	if (m->helper_at <= now)
+		scripts_helper_again(m);
 	if (m->tick_at <= now) {
 		m->tick_at = now + m->tick;
 		feel_pulses(m, now);
@@ -477,21 +530,13 @@ static void on_time(struct master *m)
 static int wait_for(const struct master *m)
 {
 	mono_ms next = mono_earlier(m->keyholder_at, mono_earlier(m->status_at, m->tick_at));
-	next = mono_earlier(next, m->alive_at);
+	next = mono_earlier(next, mono_earlier(m->helper_at, m->alive_at));
 	if (m->phase != PHASE_RUNNING)
-		next = MONO_NEVER;
+		next = m->helper_kill_at ? m->helper_kill_at : MONO_NEVER;
 	for (unsigned w = 0; w < m->workers; w++)
 		next = mono_earlier(next, mono_earlier(m->seats[w].respawn_at, m->seats[w].kill_at));
 	span_ms left = next - master_now();
 	return left <= 0 ? 0 : left > 60000 ? 60000 : (int)left + 1;
-}
-
-static bool anybody_left(const struct master *m)
-{
-	for (unsigned w = 0; w < m->workers; w++)
-		if (m->seats[w].pid > 0)
-			return true;
-	return false;
 }
 
 /* A worker that closed its end is dying, or will not hear another order. */
@@ -519,11 +564,24 @@ void supervise_watch_keyholder(struct master *m)
 		watch(m, m->now.keyholder.control, WATCH_KEYHOLDER);
 }
 
+static void hear_helper(struct master *m)
+{
+	if (m->helper.control >= 0 && !helper_listen(&m->helper))
+		unwatch(m, m->helper.control);
+}
+
+void supervise_watch_helper(struct master *m)
+{
+	if (m->helper.control >= 0)
+		watch(m, m->helper.control, WATCH_HELPER);
+}
+
 int supervise(struct master *m)
 {
 	watch(m, m->signal_fd, WATCH_SIGNALS);
 	supervise_watch_keyholder(m);
-	while (m->phase != PHASE_STOPPING || anybody_left(m)) {
+	supervise_watch_helper(m);
+	while (m->phase != PHASE_STOPPING || anybody_left(m) || m->helper.pid > 0) {
 		struct epoll_event events[64];
 		int count = epoll_wait(m->epoll_fd, events, 64, wait_for(m));
 		for (int i = 0; i < count; i++) {
@@ -532,6 +590,8 @@ int supervise(struct master *m)
 				read_signals(m);
 			else if (what == WATCH_KEYHOLDER)
 				hear_keyholder(m);
+			else if (what == WATCH_HELPER)
+				hear_helper(m);
 			else if (m->seats[what].orders_fd >= 0 && !hear_worker(m, what, READ_MAX))
 				gone_deaf(m, what);
 		}

@@ -79,6 +79,8 @@ uint64_t stats_process_start(int64_t pid)
 	/* The second field is the program's name in brackets and may contain anything, so count from the last
 	 * one. */
 	const char *at = strrchr(text, ')');
+	if (at && (strncmp(at, ") Z", 3) == 0 || strncmp(at, ") X", 3) == 0))
+		return 0; /* dead; its parent has not looked yet, and may take its time */
 	for (int field = 2; at && field < 22; field++)
 		at = strchr(at + 1, ' ');
 	if (!at || sscanf(at, " %llu", &start) != 1)

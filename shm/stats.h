@@ -133,7 +133,8 @@ void stats_remove(struct stats *stats);
 void stats_mark_master(struct stats *stats);
 /* Size and offsets of all, and names of all counters and fates. */
 uint64_t stats_layout(void);
-/* When the kernel started a process, in its own ticks; 0: no such process, or /proc cannot be read. */
+/* When the kernel started a process, in its own ticks; 0: no such process, a dead one whose parent has not
+ * looked yet, or /proc cannot be read. */
 uint64_t stats_process_start(int64_t pid);
 
 /* A worker's block; NULL for an unknown index. */

@@ -4,6 +4,7 @@
 #include "worker/internal.h"
 
 #include "common/topology/topology.h"
+#include "conf/client_file.h"
 #include "shm/handover_ring.h"
 #include "shm/leases.h"
 #include "shm/routes.h"
@@ -12,6 +13,7 @@
 
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { OWN_OPTIONS = 2, CONFIG_PUSH_MAX = 1024 };
@@ -67,22 +69,83 @@ static bool take_lease(struct worker *w, struct session *s, uint32_t wish)
 	return s->identity.lease4 != LEASE_NONE;
 }
 
-/* Writes the options that are this client's own. Returns how many. */
-static unsigned own_options(struct worker *w, struct session *s, char text[OWN_OPTIONS][160])
+/* What it gets of the pool, as far as it has no address of its own. */
+static void pool_addresses(struct worker *w, struct session *s)
 {
 	const struct topology *topology = topology_by_name("subnet");
 	struct tunnel4 four = tunnel_facts4(w->config);
 	struct tunnel6 six = tunnel_facts6(w->config);
 	struct in6_addr address6;
+
+	if (s->identity.lease6 != LEASE_NONE && tunnel6_pool_address(&six, s->identity.lease6, &address6))
+		memcpy(s->identity.inner6, &address6, sizeof(s->identity.inner6));
+	if (s->identity.lease4 != LEASE_NONE)
+		topology->pool_address(&four, s->identity.lease4, &s->identity.inner4);
+}
+
+/* ifconfig-push: the pool's place goes back, unless the other family still uses it. An address inside the pool is taken
+ * there too, so that nobody else gets it while this client is here. */
+static void own_address4(struct worker *w, struct session *s, const struct client_settings *own)
+{
+	const struct topology *topology = topology_by_name("subnet");
+	struct tunnel4 four = tunnel_facts4(w->config);
+	uint32_t held = s->identity.lease4, index;
+
+	s->identity.inner4 = own->address4;
+	s->identity.lease4 = LEASE_NONE;
+	if (topology->pool_index(&four, own->address4, &index)) {
+		if (index == held || lease_take_exact(w->shm, index, w->config->duplicate_cn ? NULL :
+								     s->identity.common_name, s->slot, s->generation))
+			s->identity.lease4 = index;
+		else
+			session_log(w, s, 1, "ifconfig-push: another client has this address of the pool; it loses it");
+	}
+	if (held != LEASE_NONE && held != s->identity.lease4 && held != s->identity.lease6)
+		lease_release(w->shm, held, s->slot, s->generation);
+	uint32_t network = w->config->push_netmask4 ? w->config->push_network4 : four.network;
+	uint32_t netmask = w->config->push_netmask4 ? w->config->push_netmask4 : four.netmask;
+	if ((own->address4 & netmask) != network)
+		session_log(w, s, 1, "WARNING: ifconfig-push: its address lies outside of the hub's network");
+}
+
+static void own_address6(struct worker *w, struct session *s, const struct client_settings *own)
+{
+	uint32_t held = s->identity.lease6;
+
+	memcpy(s->identity.inner6, &own->address6, sizeof(s->identity.inner6));
+	s->identity.lease6 = LEASE_NONE;
+	if (held != LEASE_NONE && held != s->identity.lease4)
+		lease_release(w->shm, held, s->slot, s->generation);
+}
+
+/* Writes the options that are this client's own. Returns how many. */
+static unsigned own_options(struct worker *w, const struct session *s, const struct client_settings *own,
+	char text[OWN_OPTIONS][160])
+{
+	static const uint8_t none[16];
+	const struct topology *topology = topology_by_name("subnet");
+	struct tunnel4 four = tunnel_facts4(w->config);
+	struct tunnel6 six = tunnel_facts6(w->config);
+	struct in6_addr address6;
+	char address[INET6_ADDRSTRLEN], other[INET6_ADDRSTRLEN];
 	unsigned count = 0;
 
-	if (s->identity.lease6 != LEASE_NONE && tunnel6_pool_address(&six, s->identity.lease6, &address6)) {
-		memcpy(s->identity.inner6, &address6, sizeof(s->identity.inner6));
+	memcpy(&address6, s->identity.inner6, sizeof(address6));
+	if (own && own->has6 && !own->block6) {
+		inet_ntop(AF_INET6, &own->address6, address, sizeof(address));
+		inet_ntop(AF_INET6, own->has_remote6 ? &own->remote6 : &w->config->local6, other, sizeof(other));
+		snprintf(text[count++], sizeof(text[0]), "ifconfig-ipv6 %s/%u %s", address, own->bits6, other);
+	} else if (memcmp(s->identity.inner6, none, 16) != 0 && !(own && own->block6)) {
 		tunnel6_ifconfig(&six, &address6, text[count++], sizeof(text[0]));
 	}
-	if (s->identity.lease4 != LEASE_NONE &&
-		topology->pool_address(&four, s->identity.lease4, &s->identity.inner4))
+	if (own && own->has4 && !own->block4) {
+		struct in_addr told = { htonl(own->told4 ? own->told4 : own->address4) }, second = { htonl(own->second4) };
+		inet_ntop(AF_INET, &told, address, sizeof(address));
+		inet_ntop(AF_INET, &second, other, sizeof(other));
+		snprintf(text[count++], sizeof(text[0]), "ifconfig %s %s", address, other);
+	} else if (s->identity.inner4 && !(own && own->block4)) {
 		topology->ifconfig(&four, s->identity.inner4, text[count++], sizeof(text[0]));
+	}
 	return count;
 }
 
@@ -92,11 +155,30 @@ static void log_peer(struct worker *w, struct session *s, const vpn_peer *peer)
 	session_log(w, s, 3, "peer info: IV_VER=%s IV_PLAT=%s IV_PROTO=%u", peer->version, peer->platform, peer->proto);
 }
 
+static void let_in(struct worker *w, struct session *s, const struct client_settings *own)
+{
+	const char *options[CONFIG_PUSH_MAX + OWN_OPTIONS];
+	char text[OWN_OPTIONS][160];
+	const char *const *push = own ? own->push : w->config->push;
+	unsigned count = own ? own->push_count : w->config->push_count;
+
+	if (count > CONFIG_PUSH_MAX) {
+		session_log(w, s, 1, "only the first %d of its %u options are pushed", CONFIG_PUSH_MAX, count);
+		count = CONFIG_PUSH_MAX;
+	}
+	if (count)
+		memcpy(options, push, count * sizeof(*options));
+	unsigned mine = own_options(w, s, own, text);
+	for (unsigned i = 0; i < mine; i++)
+		options[count++] = text[i];
+	vpn_grant grant = { .options = options, .option_count = count, .peer_id = s->slot };
+	if (!vpn_session_admit(s->engine, &grant, w->now))
+		vpn_session_refuse(s->engine, NULL, w->now);
+}
+
 void admit(struct worker *w, struct session *s)
 {
 	const struct config *c = w->config;
-	const char *options[CONFIG_PUSH_MAX + OWN_OPTIONS];
-	char own[OWN_OPTIONS][160];
 	vpn_peer peer;
 
 	vpn_session_peer(s->engine, &peer);
@@ -116,22 +198,71 @@ void admit(struct worker *w, struct session *s)
 		vpn_session_refuse(s->engine, "no address left", w->now);
 		return;
 	}
-	unsigned count = c->push_count < CONFIG_PUSH_MAX ? c->push_count : CONFIG_PUSH_MAX;
-	if (count)
-		memcpy(options, c->push, count * sizeof(*options));
-	unsigned mine = own_options(w, s, own);
-	for (unsigned i = 0; i < mine; i++)
-		options[count++] = own[i];
-	vpn_grant grant = { .options = options, .option_count = count, .peer_id = s->slot };
-	if (!vpn_session_admit(s->engine, &grant, w->now))
+	pool_addresses(w, s);
+	if (scripts_wanted(w))
+		scripts_ask(w, s);
+	else
+		let_in(w, s, NULL);
+}
+
+static void note_bad_line(void *context, const char *file, int line, const char *directive, const char *what,
+	const char *hint)
+{
+	(void)file;
+	(void)line;
+	(void)directive;
+	(void)what;
+	(void)hint;
+	bool *bad = context;
+	*bad = true;
+}
+
+/* The networks behind it, as many as it may have. */
+static void keep_routes(struct worker *w, struct session *s, const struct client_settings *own)
+{
+	unsigned most = own->max_routes ? own->max_routes : w->config->max_routes_per_client;
+	unsigned count = own->route_count < most ? own->route_count : most;
+
+	if (own->route_count > most)
+		session_log(w, s, 1, "max-routes-per-client: %u of its %u networks are left out", own->route_count - most,
+			own->route_count);
+	s->routes = count ? calloc(count, sizeof(*s->routes)) : NULL;
+	if (!s->routes)
+		return;
+	memcpy(s->routes, own->routes, count * sizeof(*s->routes));
+	s->route_count = count;
+}
+
+void admit_with(struct worker *w, struct session *s, const char *lines, size_t len)
+{
+	bool bad = false;
+	struct client_reading reading = { .problem = note_bad_line, .context = &bad };
+	struct client_settings *own = client_settings_new(w->config->push, w->config->push_count);
+
+	/* the helper sends nothing but lines that it could read itself */
+	if (!own || client_settings_read(own, "helper", lines, len, &reading)) {
+		session_log(w, s, 1, "refused: its settings do not parse");
 		vpn_session_refuse(s->engine, NULL, w->now);
+	} else if (own->disable) {
+		session_log(w, s, 1, "refused: it is disabled");
+		counter_add(w->counters, COUNTER_AUTH_REFUSED, 1);
+		vpn_session_refuse(s->engine, NULL, w->now);
+	} else {
+		client_settings_finish(own);
+		if (own->has6)
+			own_address6(w, s, own);
+		if (own->has4)
+			own_address4(w, s, own);
+		keep_routes(w, s, own);
+		let_in(w, s, own);
+	}
+	client_settings_free(&own);
 }
 
 /* An address that a session ended without taking its route along is the lease's holder's. */
-static bool put_route(struct worker *w, struct session *s, unsigned family, const uint8_t *address)
+static bool put_route(struct worker *w, struct session *s, unsigned family, const uint8_t *address, unsigned bits)
 {
 	uint32_t other, other_generation;
-	unsigned bits = family == 4 ? 32 : 128;
 	enum route_answer answer =
 		routes_put(w->shm, family, address, bits, s->slot, s->generation, &other, &other_generation);
 
@@ -151,12 +282,15 @@ bool admit_activate(struct worker *w, struct session *s)
 	snprintf(s->identity.cipher, sizeof(s->identity.cipher), "%s", peer.cipher);
 	big_endian(four, s->identity.inner4);
 	bool reachable = peers_set_state(w->shm, s->slot, s->generation, PEER_ACTIVE) &&
-		(!s->identity.inner4 || put_route(w, s, 4, four)) &&
-		(!memcmp(s->identity.inner6, none, 16) || put_route(w, s, 6, s->identity.inner6));
+		(!s->identity.inner4 || put_route(w, s, 4, four, 32)) &&
+		(!memcmp(s->identity.inner6, none, 16) || put_route(w, s, 6, s->identity.inner6, 128));
 	if (!reachable) {
 		session_end(w, s, "its address could not be routed");
 		return false;
 	}
+	for (unsigned i = 0; i < s->route_count; i++)
+		if (!put_route(w, s, s->routes[i].family, s->routes[i].prefix, s->routes[i].bits))
+			session_log(w, s, 1, "iroute: no room for one of its networks");
 	s->active = true;
 	s->since = w->now;
 	s->before_slot = PEER_NONE; /* the address is its own now: it is not given back any more */
@@ -184,8 +318,12 @@ void admit_withdraw(struct worker *w, struct session *s)
 	if (s->identity.inner4)
 		routes_remove(w->shm, 4, four, 32, s->slot, s->generation);
 	routes_remove(w->shm, 6, s->identity.inner6, 128, s->slot, s->generation);
+	for (unsigned i = 0; i < s->route_count; i++)
+		routes_remove(w->shm, s->routes[i].family, s->routes[i].prefix, s->routes[i].bits, s->slot, s->generation);
 	if (s->identity.lease4 != LEASE_NONE)
 		lease_release(w->shm, s->identity.lease4, s->slot, s->generation);
+	if (s->identity.lease6 != LEASE_NONE && s->identity.lease6 != s->identity.lease4)
+		lease_release(w->shm, s->identity.lease6, s->slot, s->generation);
 	if (s->active)
 		order_send(w->born->orders_fd, ANSWER_CHANGED, 0, NULL, 0, -1);
 }

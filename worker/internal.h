@@ -5,7 +5,8 @@
  *   sessions.c  our sessions: take, find, end, adopt    outbound.c  tunnel to link, the other one
  *   control.c   drives them: datagrams, events, timers  handover.c  what other workers give us, what we give them
  *   admit.c     who gets which address                  fan_out.c   one packet to many peers
- *   signing.c   the keyholder's answers                 publish.c   rows and counters for readers outside */
+ *   signing.c   the keyholder's answers                 publish.c   rows and counters for readers outside
+ *   scripts.c   the helper's answers */
 #ifndef WORKER_INTERNAL_H
 #define WORKER_INTERNAL_H
 
@@ -44,6 +45,23 @@ struct session {
 	uint16_t sign_len;        /* > 0: the request could not be sent yet */
 	uint8_t *sign_input;
 	struct session *sign_next;
+	uint32_t helper_id;       /* of the request that waits; 0: none */
+	struct client_route *routes; /* networks behind it */
+	unsigned route_count;
+};
+
+/* In peer_identity.flags: what must be known of a session when its worker is gone. */
+enum {
+	PEER_FLAG_ASKED = 1,     /* the helper was asked about it */
+	PEER_FLAG_CONNECTED = 2, /* and its connect step had success: client-disconnect is due */
+};
+
+/* A message that found the helper's channel full. */
+struct helper_message {
+	struct helper_message *next;
+	uint32_t id; /* of a connect, to take it back; 0 */
+	size_t len;
+	uint8_t bytes[];
 };
 
 /* What is sealed and sent in one go: packets of a batch, and segments of super packets, which lie one behind the other in
@@ -80,6 +98,11 @@ struct worker {
 	uint32_t sign_count;
 	struct session *sign_first, **sign_last; /* requests that found the keyholder's queue full */
 	bool keyholder_gone;
+
+	int helper_fd; /* -1: none, or gone */
+	uint32_t helper_count;
+	struct helper_message *helper_first, **helper_last;
+	unsigned helper_waiting;
 
 	uint32_t blamed; /* the session our predecessor was at work on when it died; PEER_NONE */
 	int verb;
@@ -141,7 +164,10 @@ void control_serve(struct worker *w, struct session *s);
 void control_timers(struct worker *w);
 
 /* -- admit.c -- */
+/* It proved who it is: an address, then either the helper's word or at once in. */
 void admit(struct worker *w, struct session *s);
+/* With the settings of its own that it has (lines; see conf/client_file.h). */
+void admit_with(struct worker *w, struct session *s, const char *lines, size_t len);
 /* Makes it reachable: routes, state. False: it was ended. */
 bool admit_activate(struct worker *w, struct session *s);
 void admit_withdraw(struct worker *w, struct session *s);
@@ -153,6 +179,21 @@ void signing_forget(struct worker *w, struct session *s);
 /* For a TLS library that cannot wait. */
 size_t signing_now(void *context, uint16_t algorithm, const uint8_t *input, size_t input_len, uint8_t *signature,
 	size_t room);
+
+/* -- scripts.c -- */
+/* Does the helper have a say? */
+bool scripts_wanted(const struct worker *w);
+/* Asks it about a session that has its addresses; the answer admits or refuses. */
+void scripts_ask(struct worker *w, struct session *s);
+bool scripts_answers(void *context);
+/* The session ends: nobody waits for an answer any more, and client-disconnect may be due. */
+void scripts_session_over(struct worker *w, struct session *s);
+/* The same for one that its dead owner left and that nobody adopts. */
+void scripts_row_over(struct worker *w, uint32_t slot, uint32_t generation);
+/* Another helper; takes the descriptor. */
+void scripts_set_helper(struct worker *w, int fd);
+/* Sends what waits. `last`: waits for room, for a bounded time. */
+void scripts_flush(struct worker *w, bool last);
 
 /* -- the lines -- */
 void inbound(void *worker, struct batch *b);

@@ -19,7 +19,7 @@ enum {
 	ROUNDS_MAX = 8, /* plain: reads of one fd a turn */
 	ERRORS_IN_ROW_MAX = 8,
 	RETRY_MS = 100,	   /* after errors, so that a broken fd does not eat the CPU */
-	POLLED_OTHERS = 4, /* plain: tunnel, wake, orders, keyholder; links follow */
+	POLLED_OTHERS = 5, /* plain: tunnel, wake, orders, keyholder, helper; links follow */
 };
 
 mono_ms loop_now(void)
@@ -70,6 +70,7 @@ int loop_init(struct loop *l, const struct loop_params *params)
 	l->params = *params;
 	l->watch_orders = params->orders_fd >= 0;
 	l->watch_keyholder = params->keyholder_fd >= 0;
+	loop_set_helper(l, params->helper_fd);
 	l->polled = calloc(POLLED_OTHERS + params->link_count, sizeof(*l->polled));
 	if (!l->polled)
 		return -ENOMEM;
@@ -92,6 +93,12 @@ void loop_clear(struct loop *l)
 }
 
 /* ---- other workers ---- */
+
+void loop_set_helper(struct loop *l, int fd)
+{
+	l->params.helper_fd = fd;
+	l->watch_helper = fd >= 0 && l->params.handlers.helper_said;
+}
 
 void loop_wake(struct loop *l, unsigned other)
 {
@@ -309,6 +316,7 @@ static void arm(struct loop *l, mono_ms now)
 	arm_control(l, &l->armed_wake, p->wake_fds, p->wake_fds ? p->wake_fds[p->index] : -1, LOOP_WAKE);
 	arm_control(l, &l->armed_orders, l->watch_orders, p->orders_fd, LOOP_ORDERS);
 	arm_control(l, &l->armed_keyholder, l->watch_keyholder, p->keyholder_fd, LOOP_KEYHOLDER);
+	arm_control(l, &l->armed_helper, l->watch_helper, p->helper_fd, LOOP_HELPER);
 }
 
 /* Whoever is not armed because of an error is tried again then. */
@@ -408,6 +416,11 @@ static void complete(struct loop *l, const struct io_uring_cqe *cqe)
 		l->armed_keyholder = false;
 		l->watch_keyholder = h->keyholder_said(h->context);
 		break;
+	case LOOP_HELPER:
+		/* perhaps of a former channel: then the handler finds nothing in the present one */
+		l->armed_helper = false;
+		l->watch_helper = h->helper_said(h->context);
+		break;
 	case LOOP_CANCEL:
 	case LOOP_NONE:
 	case LOOP_OP_COUNT:
@@ -454,6 +467,7 @@ static void fill_polled(struct loop *l, mono_ms now)
 	poll_for(&l->polled[1], p->wake_fds, p->wake_fds ? p->wake_fds[p->index] : -1, POLLIN);
 	poll_for(&l->polled[2], l->watch_orders, p->orders_fd, POLLIN);
 	poll_for(&l->polled[3], l->watch_keyholder, p->keyholder_fd, POLLIN);
+	poll_for(&l->polled[4], l->watch_helper, p->helper_fd, POLLIN);
 	for (unsigned i = 0; i < p->link_count; i++) {
 		const struct udp_link *link = &p->links[i];
 		int events = link->buffers.free && now >= link->retry_at ? POLLIN : 0;
@@ -501,6 +515,8 @@ static int turn_plain(struct loop *l, mono_ms wake_at)
 		l->watch_orders = h->order_said(h->context);
 	if (l->polled[3].revents)
 		l->watch_keyholder = h->keyholder_said(h->context);
+	if (l->polled[4].revents)
+		l->watch_helper = h->helper_said(h->context);
 	return 0;
 }
 

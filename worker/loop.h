@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The worker's loop: waits for links, the tunnel, other workers, the master and the keyholder, and hands out
+ * The worker's loop: waits for links, the tunnel, other workers, master, keyholder and helper, and hands out
  * what came in batches. On an io_uring that may do nothing else than this; where the kernel has none, on
  * poll(2). */
 #ifndef WORKER_LOOP_H
@@ -33,6 +33,7 @@ struct loop_handlers {
 	bool (*order_said)(void *context);
 	bool (*keyholder_said)(void *context);
 	void *context;
+	bool (*helper_said)(void *context); /* NULL: there is none */
 };
 
 struct loop_params {
@@ -41,6 +42,7 @@ struct loop_params {
 	struct tun_queue *tun;	 /* borrowed too; NULL: no device */
 	int orders_fd;		 /* -1: none */
 	int keyholder_fd;	 /* -1: none */
+	int helper_fd;		 /* -1: none (yet) */
 	const int *wake_fds;	 /* eventfds, non-blocking; one per worker; borrowed; NULL: none */
 	unsigned index, workers; /* [index] is ours to read */
 	bool plain;		 /* poll(2) even where io_uring works: for tests and measurements */
@@ -65,8 +67,8 @@ struct loop {
 	struct loop_params params;
 	struct loop_features features;
 	struct io_uring ring;
-	bool watch_orders, watch_keyholder; /* until a handler returned false */
-	bool armed_orders, armed_keyholder, armed_wake;
+	bool watch_orders, watch_keyholder, watch_helper; /* until a handler returned false */
+	bool armed_orders, armed_keyholder, armed_helper, armed_wake;
 	bool wake_pending; /* some bit of wake_others is set */
 	uint64_t wake_others[LOOP_WORKERS_MAX / 64];
 	struct pollfd *polled; /* plain back end */
@@ -89,6 +91,9 @@ int loop_turn(struct loop *, mono_ms wake_at);
 /* Notes that worker `other` has something in a handover ring of ours; written to its eventfd once, at the
  * start of the next turn (just before waiting). */
 void loop_wake(struct loop *, unsigned other);
+
+/* Another helper: its channel is watched in place of the former one, which has been closed by its other end. */
+void loop_set_helper(struct loop *, int fd);
 
 /* The clock that `wake_at` is compared with. */
 mono_ms loop_now(void);

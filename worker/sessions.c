@@ -181,6 +181,7 @@ void session_end(struct worker *w, struct session *s, const char *why)
 	session_log(w, s, s->active || s->identity.common_name[0] ? 1 : 2, "session over: %s", why);
 	counter_add(w->counters, s->active ? COUNTER_SESSIONS_ENDED : COUNTER_HANDSHAKES_FAILED, 1);
 	peers_set_state(w->shm, s->slot, s->generation, PEER_CLOSING);
+	scripts_session_over(w, s);
 	admit_withdraw(w, s);
 	if (s->before_slot == PEER_NONE ||
 		links_replace(w->shm, &s->identity.peer_address, s->slot, s->generation, s->before_slot,
@@ -193,6 +194,7 @@ void session_end(struct worker *w, struct session *s, const char *why)
 	peers_release(w->shm, s->slot, s->generation);
 	w->sessions[s->slot] = NULL;
 	counter_set(w->counters, COUNTER_SESSIONS, --w->session_count);
+	free(s->routes);
 	free(s);
 }
 
@@ -306,6 +308,7 @@ static void adopt(struct worker *w, uint32_t slot)
 		if (s) {
 			session_end(w, s, "its worker died and it cannot be adopted");
 		} else {
+			scripts_row_over(w, slot, generation);
 			publish_gone(w, slot);
 			peers_release(w->shm, slot, generation);
 		}
@@ -344,6 +347,7 @@ void sessions_free(struct worker *w, bool for_successor)
 		timer_cancel(w->wheel, &s->timer);
 		signing_forget(w, s);
 		vpn_session_free(&s->engine, false);
+		free(s->routes);
 		free(s);
 		w->sessions[slot] = NULL;
 	}

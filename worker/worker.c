@@ -19,7 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,6 +34,7 @@ enum {
 	SECRET_MS = 10000, /* how often the shared secrets and the clock are looked at */
 	ORPHAN_MS = 4000,  /* how long we go on telling clients once the master is gone */
 	SESSION_LINES_MAX = 20, /* a second, of what one peer can cause */
+	HELPER_RETRY_MS = 20,
 };
 
 /* -- last words -- */
@@ -203,6 +204,10 @@ static bool take_orders(void *context)
 		case ORDER_CRL:
 			take_crl(w, fd);
 			break;
+		case ORDER_HELPER:
+			scripts_set_helper(w, fd);
+			fd = -1;
+			break;
 		case ORDER_RESTART_ALL:
 			stop_sessions(w, "RESTART", "restarted by SIGUSR1");
 			break;
@@ -357,6 +362,7 @@ static int make_loop(struct worker *w)
 		.tun = w->has_tun ? &w->tun : NULL,
 		.orders_fd = w->born->orders_fd,
 		.keyholder_fd = w->born->keyholder_fd,
+		.helper_fd = w->helper_fd,
 		.wake_fds = w->born->wake_fds,
 		.index = w->born->index,
 		.workers = w->born->workers,
@@ -366,6 +372,7 @@ static int make_loop(struct worker *w)
 			.woken = handover_take,
 			.order_said = take_orders,
 			.keyholder_said = signing_answers,
+			.helper_said = scripts_answers,
 			.context = w,
 		},
 	};
@@ -391,6 +398,11 @@ static bool be_born(struct worker *w)
 
 	pin(w);
 	error = make_ways(w);
+	if (!error && w->config->mlock && mlockall(MCL_CURRENT | MCL_FUTURE) < 0) {
+		worker_log(w, 0, "worker %u cannot lock its memory: %s (raise RLIMIT_MEMLOCK)", w->born->index,
+			strerror(errno));
+		return false;
+	}
 	if (!error)
 		error = sandbox_enter_identity(w->born->uid, w->born->gid);
 	if (!error)
@@ -425,6 +437,8 @@ static bool be_born(struct worker *w)
 static mono_ms next_wake(const struct worker *w)
 {
 	mono_ms at = mono_earlier(timer_wheel_wake_at(w->wheel), w->publish_at);
+	if (w->helper_first)
+		at = mono_earlier(at, w->now + HELPER_RETRY_MS);
 	return w->stopping ? mono_earlier(at, w->stop_at) : at;
 }
 
@@ -439,6 +453,8 @@ static void chores(struct worker *w)
 	}
 	if (w->now >= w->secret_at)
 		share_secret(w);
+	if (w->helper_first)
+		scripts_flush(w, false);
 }
 
 static int live(struct worker *w)
@@ -469,6 +485,8 @@ int worker_run(const struct inherited *inherited)
 	w->counters = &stats_worker(inherited->stats, inherited->index)->counters;
 	w->verb = inherited->config->verb;
 	w->sign_last = &w->sign_first;
+	w->helper_fd = inherited->helper_fd;
+	w->helper_last = &w->helper_first;
 	w->half_last = &w->half_first;
 	w->now = loop_now();
 	w->sessions = calloc(inherited->config->max_clients, sizeof(*w->sessions));
@@ -488,6 +506,7 @@ int worker_run(const struct inherited *inherited)
 		status = live(w);
 		/* A worker that broke does not end its clients: its successor goes on with them. */
 		sessions_free(w, w->leaving || status != 0);
+		scripts_flush(w, true);
 	}
 	loop_clear(&w->loop);
 	vpn_endpoint_free(&w->endpoint);

@@ -18,6 +18,9 @@ static const struct cipher_row {
 };
 
 /* Best first. Which of them exist is decided in meson.build. */
+#ifdef WITH_NULL_CIPHER
+extern const struct aead_method aead_null;
+#endif
 #ifdef WITH_IPSECMB
 extern const struct aead_method aead_ipsecmb;
 #endif
@@ -28,6 +31,9 @@ extern const struct aead_method aead_openssl;
 #endif
 
 static const struct aead_method *const methods[] = {
+#ifdef WITH_NULL_CIPHER
+	&aead_null,
+#endif
 #ifdef WITH_IPSECMB
 	&aead_ipsecmb,
 #endif

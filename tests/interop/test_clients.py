@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Stock OpenVPN clients against the hub: they connect, reach what they may, and are told why when they may not."""
 import contextlib
+import json
 import os
 import re
 import signal
@@ -363,9 +364,18 @@ def test_sigusr1_makes_the_clients_begin_anew(folder):
 
 # -- sizes --
 
-def every_size_passes(net, address, namespace, sizes):
-    for size in sizes:
-        expect(netns.ping(namespace, address, count=2, interval=0.02, size=size) == 0, f"{size} bytes to {address}")
+def every_size_passes(net, it, address, namespace, sizes):
+    """One after another: two of the largest at a time fill the receive buffer of a stock client."""
+    before = it.counters()
+    text = hub.run(sys.executable, "-IS", netns.ECHO, address, "--interval", "0.06", "--size",
+                   ",".join(str(size) for size in sizes), namespace=namespace)
+    found = json.loads(text)
+    if found["lost"]:
+        after = it.counters()
+        grew = {n: after[n] - before[n] for n in hub.FATES if after[n] != before[n]}
+        dropped = {n: re.findall(r"(\w*(?:RcvbufErrors|SndbufErrors|ReasmFails)) +([1-9]\d*)",
+                                 hub.run("nstat", "-asz", namespace=n, check=False)) for n in net.clients + [net.hub]}
+        raise Failed(f"{found['sizes']} bytes to {address} from {namespace}: fates {grew}, kernels' counters {dropped}")
 
 
 def test_packets_of_every_size_pass_both_ways_and_between_clients(folder):
@@ -373,12 +383,12 @@ def test_packets_of_every_size_pass_both_ways_and_between_clients(folder):
     with setting(folder, ["c0", "c1"], "client-to-client") as (net, it):
         hub.wait_connected(start_client(net, 0, "c0"), start_client(net, 1, "c1", remote="fd99:1::1", proto="udp6"))
         places = [(n, hub.tun_address(n), hub.tun_address(n, family=6)) for n in net.clients]
-        every_size_passes(net, "10.77.0.1", net.clients[0], sizes)
-        every_size_passes(net, "fd77::1", net.clients[1], sizes)
-        every_size_passes(net, places[0][2], net.hub, sizes)
-        every_size_passes(net, places[1][1], net.hub, sizes)
-        every_size_passes(net, places[1][1], net.clients[0], sizes)
-        every_size_passes(net, places[0][2], net.clients[1], sizes)
+        every_size_passes(net, it, "10.77.0.1", net.clients[0], sizes)
+        every_size_passes(net, it, "fd77::1", net.clients[1], sizes)
+        every_size_passes(net, it, places[0][2], net.hub, sizes)
+        every_size_passes(net, it, places[1][1], net.hub, sizes)
+        every_size_passes(net, it, places[1][1], net.clients[0], sizes)
+        every_size_passes(net, it, places[0][2], net.clients[1], sizes)
 
 
 def test_a_narrow_outer_path_fragments_but_carries(folder):
@@ -388,8 +398,8 @@ def test_a_narrow_outer_path_fragments_but_carries(folder):
             hub.run("ip", "link", "set", "eth0", "mtu", 1280, namespace=name)
         hub.wait_connected(start_client(net, 0, "c0"), start_client(net, 1, "c1", remote="fd99:1::1", proto="udp6"))
         for name in net.clients:
-            every_size_passes(net, "10.77.0.1", name, [56, 1100, 1200, 1300, 1472, 3000])
-            every_size_passes(net, hub.tun_address(name), net.hub, [56, 1100, 1200, 1300, 1472, 3000])
+            every_size_passes(net, it, "10.77.0.1", name, [56, 1100, 1200, 1300, 1472, 3000])
+            every_size_passes(net, it, hub.tun_address(name), net.hub, [56, 1100, 1200, 1300, 1472, 3000])
         for i in range(2):
             for words in ([], ["-R"]):
                 result = hub.iperf(net, net.hub, net.clients[i], "10.77.0.1", *words, seconds=2)

@@ -3,10 +3,12 @@
 
 Names carry the process id, so two runs cannot collide. Every process that is started here is stopped here, by pid.
 """
+import json
 import os
 import re
 import signal
 import subprocess
+import sys
 import time
 
 
@@ -139,29 +141,30 @@ class Net:
         self.close()
 
 
-def ping(namespace, address, count=3, interval=0.2, wait=2, size=56):
-    """Packets lost of `count`."""
-    text = run("ping", "-n", "-q", "-c", count, "-i", interval, "-W", wait, "-s", size, address, check=False,
-               namespace=namespace, timeout=count * interval + wait + 20)
-    match = re.search(r"(\d+) packets transmitted, (\d+) received", text)
-    if not match:
-        raise Failed(f"ping {address}: {text[-500:]}")
-    return int(match.group(1)) - int(match.group(2))
+ECHO = os.path.join(os.path.dirname(os.path.abspath(__file__)), "echo.py")
 
 
-def pings(asked, count=3, interval=0.2, wait=2):
-    """All at once: [(namespace, address)...]; packets lost in each, as {(namespace, address): lost} of those that lost."""
-    running = [(key, subprocess.Popen(["ip", "netns", "exec", key[0], "ping", "-n", "-q", "-c", str(count), "-i",
-                                       str(interval), "-W", str(wait), key[1]], stdout=subprocess.PIPE,
-                                      stderr=subprocess.STDOUT, text=True)) for key in asked]
+def pings(asked, count=3, interval=0.2, wait=2, size=56):
+    """All at once: [(namespace, address)...]; how many were lost, as {(namespace, address): lost} of those that lost."""
+    of = {}
+    for namespace, address in asked:
+        of.setdefault(namespace, []).append(address)
+    running = {namespace: subprocess.Popen(
+        ["ip", "netns", "exec", namespace, sys.executable, "-IS", ECHO, *addresses, "--count", str(count), "--interval",
+         str(interval), "--wait", str(wait), "--size", str(size)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True) for namespace, addresses in of.items()}
     lost = {}
-    for key, process in running:
+    for namespace, process in running.items():
         text = process.communicate(timeout=count * interval + wait + 20)[0]
-        match = re.search(r"(\d+) packets transmitted, (\d+) received", text)
-        missing = int(match.group(1)) - int(match.group(2)) if match else text[-200:]
-        if missing:
-            lost[key] = missing
+        if process.returncode:
+            raise Failed(f"echo.py in {namespace}: {text[-500:]}")
+        lost.update({(namespace, address): n for address, n in json.loads(text)["lost"].items()})
     return lost
+
+
+def ping(namespace, address, **how):
+    """How many were lost."""
+    return pings([(namespace, address)], **how).get((namespace, address), 0)
 
 
 def sweep(pid):

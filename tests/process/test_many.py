@@ -35,7 +35,7 @@ def wave(net, it, folder, seconds, name):
     used = memory(it)
     addresses = [".".join(str(row["inner4"] >> s & 255) for s in (24, 16, 8, 0)) for row in
                  it.stats().rows.values() if row["state"] == "ACTIVE"]
-    asked = json.loads(run("python3", os.path.join(hub.HERE, "ask_all.py"), namespace=net.hub, stdin=" ".join(addresses)))
+    asked = json.loads(run("python3", os.path.join(hub.HERE, "echo.py"), namespace=net.hub, stdin=" ".join(addresses)))
     figures = json.loads(clients.wait_text(r'\{"clients".*', seconds + 10).group(0))
     runner.say(f"{name}: {CLIENTS} clients open after {int(said.group(1)) / 1000:.1f} s, slowest "
                f"{figures['slowest_connect_ms']} ms; asked by the hub {asked['asked']}, answered {asked['answered']}; "

@@ -75,7 +75,8 @@ static int paper_directory(const struct outside *outside, const char *path, char
 	(void)room;
 	if (strcmp(path, "/etc/vpn") == 0 || strcmp(path, "vpn") == 0)
 		strcpy(absolute, "/etc/vpn");
-	else if (strcmp(path, "/etc/vpn/deep") == 0 || strcmp(path, "/etc/vpnserverd") == 0)
+	else if (strcmp(path, "/etc/vpn/deep") == 0 || strcmp(path, "/etc/vpnserverd") == 0 ||
+		strcmp(path, "/tmp") == 0)
 		strcpy(absolute, path);
 	else
 		return -ENOENT;

@@ -310,6 +310,11 @@ START_TEST(setenv_is_for_scripts_otherwise)
 {
 	struct config *config =
 		silent("setenv NAME value\nsetenv NAME\nsetenv-safe A b\nscript-security 2\ntmp-dir /tmp\n");
+	ck_assert_uint_eq(config->scripts.security, 2);
+	ck_assert_uint_eq(config->scripts.environment_count, 3);
+	ck_assert_str_eq(config->scripts.environment[0], "NAME=value");
+	ck_assert_str_eq(config->scripts.environment[1], "NAME=");
+	ck_assert_str_eq(config->scripts.environment[2], "OPENVPN_A=b");
 	config_free(&config);
 	refused_with("setenv NAME a b\n",
 		"E main.conf:8: setenv: takes a name and one value (hint: quotes keep words together)");

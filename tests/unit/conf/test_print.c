@@ -18,6 +18,7 @@ static void print_into(char *out, size_t room, const struct config *config)
 
 START_TEST(what_is_printed_reads_as_the_same_configuration)
 {
+	paper_put("/x/run", "x", 1, 0755);
 	struct config *config = silent(
 		"server-ipv6 fd00:8::/64\nlocal 192.0.2.1\nlocal 2001:db8::1 53 udp6\npush 'echo \"a b\" "
 		"\\x'\nroute 10.1.0.0 "
@@ -31,7 +32,9 @@ START_TEST(what_is_printed_reads_as_the_same_configuration)
 		"1410\ndaemon x\n"
 		"peer-fingerprint "
 		"00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:"
-		"DD:EE:FF\nmtu-disc maybe\ntls-version-max 1.3\nsndbuf 5\nrcvbuf 6\n");
+		"DD:EE:FF\nmtu-disc maybe\ntls-version-max 1.3\nsndbuf 5\nrcvbuf 6\n"
+		"script-security 2\nclient-connect \"/x/run 'a b' c\\\\\\\"d\"\nsetenv A 'b \"c'\ntmp-dir "
+		"/tmp\n");
 	print_into(first, sizeof(first), config);
 	config_free(&config);
 	config = read_text(first);

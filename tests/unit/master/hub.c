@@ -32,7 +32,8 @@ struct fake *fake;
 
 static bool announced(const struct inherited *in, int fd)
 {
-	bool known = fd <= 2 || fd == in->orders_fd || fd == in->keyholder_fd || fd == in->tun_fd;
+	bool known = fd <= 2 || fd == in->orders_fd || fd == in->keyholder_fd || fd == in->helper_fd ||
+		     fd == in->tun_fd;
 	for (unsigned i = 0; i < in->link_count; i++)
 		known |= fd == in->link_fds[i];
 	for (unsigned i = 0; i < in->workers; i++)

@@ -126,6 +126,20 @@ START_TEST(the_successor_of_an_upgrade_attaches_and_others_do_not)
 }
 END_TEST
 
+START_TEST(a_dead_process_whose_parent_does_not_look_is_no_process)
+{
+	siginfo_t info;
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(0);
+	ck_assert_int_eq(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+	ck_assert_uint_eq(stats_process_start(pid), 0);
+	ck_assert_uint_ne(stats_process_start(getpid()), 0);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	ck_assert_uint_eq(stats_process_start(pid), 0);
+}
+END_TEST
+
 START_TEST(indices_out_of_range_are_ignored)
 {
 	char dir[64];
@@ -181,6 +195,7 @@ int main(void)
 	tcase_add_test(t, a_foreign_file_of_the_name_is_replaced_and_not_believed);
 	tcase_add_test(t, one_does_not_remove_the_file_of_ones_successor);
 	tcase_add_test(t, the_successor_of_an_upgrade_attaches_and_others_do_not);
+	tcase_add_test(t, a_dead_process_whose_parent_does_not_look_is_no_process);
 	tcase_add_test(t, indices_out_of_range_are_ignored);
 	tcase_add_test(t, a_row_is_made_from_what_the_session_table_says);
 	return run_suite(t, "shm stats");

@@ -153,7 +153,7 @@ static inline struct loop_params loop_params_for(
 		.orders_fd = -1,
 		.keyholder_fd = -1,
 		.plain = plain,
-		.handlers = { saw_datagrams, saw_packets, saw_wake, saw_order, saw_keyholder, s },
+		.handlers = { saw_datagrams, saw_packets, saw_wake, saw_order, saw_keyholder, s, NULL },
 	};
 }
 

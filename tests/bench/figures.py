@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: MIT
+"""What is measured, item by item. Each item is a function of a Bench that notes figures with bench.note()."""
+import json
+import subprocess
+import time
+
+import hub
+import servers
+import traffic
+from netns import Failed
+from traffic import LOADER, packets, tcp
+
+WAYS = (("up", False), ("down", True))
+WINDOW = ("--window", 256)
+AS_A_TRAIN = ("--burst", 32, "--trains")
+ARROW = {"up": "client to server", "down": "server to client"}
+SMALL_SIZES = (64, 512)
+
+
+# -- with clients connected: bench.server, all of one bring-up --
+
+def cost(bench):
+    """1: server CPU for a GB."""
+    for way, back in WAYS:
+        one = bench.attempt(lambda: tcp(bench.server, bench.seconds, back=back))
+        if one:
+            bench.note(1, f"TCP in a stock client, {ARROW[way]}", "CPU-s/GB", one["cpu_s_per_gb"])
+            bench.note(2, f"TCP, one client, one stream, {ARROW[way]}", "Mbit/s", one["mbit_per_s"], more=True)
+        for name, words in (("independent 1400-byte packets", ()), ("trains of 32 1400-byte packets", AS_A_TRAIN)):
+            got = bench.attempt(lambda: packets(bench.server, bench.seconds, way, 1400, *WINDOW, *words))
+            if got:
+                bench.note(1, f"{name}, {ARROW[way]}", "CPU-s/GB", got["cpu_s_per_gb"])
+                bench.note(2, f"{name}, {ARROW[way]}", "Mbit/s", got["mbit_per_s"], more=True)
+
+
+def throughput(bench):
+    """2: more streams, more clients. (One stream of one client comes from item 1.)"""
+    for way, back in WAYS:
+        for name, clients, streams in (("one client, eight streams", 1, 8), ("four clients, one stream each", 4, 1)):
+            got = bench.attempt(lambda: tcp(bench.server, bench.seconds, clients, streams, back))
+            if got:
+                bench.note(2, f"TCP, {name}, {ARROW[way]}", "Mbit/s", got["mbit_per_s"], more=True)
+
+
+def small(bench):
+    """3: packets per second, and CPU for a million."""
+    for size in SMALL_SIZES:
+        for way, _ in WAYS:
+            got = bench.attempt(lambda: packets(bench.server, bench.seconds, way, size, *WINDOW))
+            if got:
+                bench.note(3, f"{size}-byte packets flooded, {ARROW[way]}", "packets/s", got["packets_per_s"], more=True)
+                bench.note(3, f"{size}-byte packets flooded, {ARROW[way]}", "CPU-s/million", got["cpu_s_per_million"])
+            got = bench.attempt(lambda: packets(bench.server, bench.seconds, way, size, "--rate", 20000))
+            if got:
+                bench.note(3, f"{size}-byte packets, 20,000/s, {ARROW[way]}", "CPU-s/million", got["cpu_s_per_million"])
+
+
+def latency(bench):
+    """6: pings of one client, idle and while another loads the server both ways."""
+    def note(when, times):
+        for name, part in (("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)):
+            bench.note(6, f"ping {when}, {name}", "ms", traffic.percentile(times, part))
+    times = bench.attempt(lambda: traffic.pings(bench.net, 1, bench.seconds * 1.5))
+    if times:
+        note("idle", times)
+    seconds = int(max(2, bench.seconds * 1.5))
+    loads = [traffic.iperf_start(bench.net, 0, seconds + 1), traffic.iperf_start(bench.net, 2, seconds + 1, "-R")]
+    time.sleep(0.3)
+    times = bench.attempt(lambda: traffic.pings(bench.net, 1, seconds - 0.3))
+    for process in loads:
+        bench.attempt(lambda: traffic.iperf_end(process, seconds))
+    if times:
+        note("under full load", times)
+
+
+CONNECTED_ITEMS = ((1, cost), (2, throughput), (3, small), (6, latency))
+
+
+# -- each with servers of its own --
+
+def handshakes(bench):
+    """4: full handshakes with either kind of server key."""
+    for kind in bench.kinds:
+        if kind == "tuned":
+            continue  # nothing in it matters here
+        for key, rsa in (("ECDSA P-256", False), ("RSA-2048", True)):
+            with bench.only_server(kind, rsa=rsa):
+                got = bench.attempt(lambda: traffic.vpnload(bench.server, bench.seconds * 1.5, "--mode", "storm",
+                                                            "--clients", 2000, "--at-once", 16))
+                if got and got["handshakes"]:
+                    bench.note(4, f"full handshakes, {key}", "per s", got["handshakes_per_s"], more=True)
+                    bench.note(4, f"full handshakes, {key}", "CPU-ms each",
+                               got["handshake_watched_cpu_s"] / got["handshakes"] * 1000)
+
+
+def memory(bench):
+    """5: what a connected client costs; once, since memory does not vary as time does."""
+    if bench.turn:
+        return
+    for kind in bench.kinds:
+        if kind == "tuned":
+            continue
+        with bench.only_server(kind):
+            before, there, holders = bench.server.pss_kib(), 0, []
+            try:
+                for count in bench.crowds:
+                    rate = 500 if kind == "hub" else 200
+                    holders.append(crowd(bench, count - there, rate))
+                    there = count
+                    time.sleep(0.5)
+                    bench.note(5, f"memory (PSS) with {count} clients", "KiB a client",
+                               (bench.server.pss_kib() - before) / count)
+            except Failed as e:
+                bench.trouble(e)
+            finally:
+                for holder in holders:
+                    holder.stop()
+                    bench.net.processes.remove(holder)
+
+
+def crowd(bench, count, rate):
+    """`count` more clients, connected and held by a process of their own."""
+    holder = bench.net.start([*traffic.vpnload_words(bench.net), "--mode", "hold", "--clients", count, "--start-per-s",
+                              rate, "--seconds", 120], f"crowd-{time.monotonic():.3f}.log", bench.net.clients[LOADER])
+    got = json.loads(holder.wait_text(r"\{.*\}", count / rate + 60).group(0))
+    if got["open"] < count:
+        raise Failed(f"only {got['open']} of {count} clients connected: {got['why']}")
+    return holder
+
+
+HANDED = ("two workers, steered", "two workers, by hash alone")
+
+
+def workers(bench):
+    """7: the hub against itself, with one worker and with two."""
+    for name, lines, count in (("one worker", (), 1), (HANDED[0], (), 2), (HANDED[1], ("hub.steering off",), 2)):
+        with bench.connected("hub", *lines, workers=count):
+            for way, back in WAYS:
+                got = bench.attempt(lambda: tcp(bench.server, bench.seconds, 4, 1, back))
+                if got:
+                    bench.note(7, f"TCP, four clients, {ARROW[way]}", "Mbit/s", got["mbit_per_s"], more=True, kind=name)
+                    bench.note(7, f"TCP, four clients, {ARROW[way]}", "CPU-s/GB", got["cpu_s_per_gb"], kind=name)
+            for way in ("up", "down"):
+                got = bench.attempt(lambda: packets(bench.server, bench.seconds, way, 64, "--clients", 64, *WINDOW))
+                if got:
+                    bench.note(7, f"64-byte packets of 64 clients, {ARROW[way]}", "packets/s", got["packets_per_s"],
+                               more=True, kind=name)
+            if count > 1:
+                c = bench.server.counters()
+                bench.note(7, "packets handed to another worker", "%", kind=name, value=100.0 * c["HANDED_OVER_IN"] /
+                           max(1, c["DATAGRAMS_IN"] + c["PACKETS_TUN_OUT"]))
+
+
+ENCRYPTING, FRAMING = "as it is", "without encryption"
+
+
+def no_cipher(bench):
+    """8: the hub with and without encryption, vpnload likewise; stock clients cannot talk to the latter."""
+    for name, build in ((ENCRYPTING, None), (FRAMING, bench.options.null_build)):
+        with bench.only_server("hub", build=build), bench.far(clients=0):
+            for way in ("up", "down"):
+                for size, words in ((1400, AS_A_TRAIN), (1400, ()), (64, ())):
+                    got = bench.attempt(lambda: packets(bench.server, bench.seconds, way, size, *WINDOW, *words))
+                    if got:
+                        what = f"{size}-byte packets{', trains of 32' if words else ''}, {ARROW[way]}"
+                        bench.note(8, what, "packets/s", got["packets_per_s"], more=True, kind=name)
+                        bench.note(8, what, "CPU-s/million", got["cpu_s_per_million"], kind=name)
+
+
+OWN_ITEMS = ((4, handshakes), (5, memory), (7, workers), (8, no_cipher))
+COLUMNS_8 = (ENCRYPTING, FRAMING)
+COLUMNS_7 = ("one worker", *HANDED)
+
+
+def version_of(*words):
+    text = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+    return text.splitlines()[0].strip() if text else "?"
+
+
+def versions():
+    return {"hub": version_of(hub.HUB, "--version"), "stock": version_of(hub.OPENVPN, "--version"),
+            "iperf3": version_of("iperf3", "--version")}
