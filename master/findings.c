@@ -5,6 +5,7 @@
 #include "master/log.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 void findings_add(void *findings, enum conf_severity severity, const char *file, int line,
 	const char *directive, const char *what, const char *hint)
@@ -18,22 +19,10 @@ void findings_add(void *findings, enum conf_severity severity, const char *file,
 	if (!list)
 		return; /* counted at least */
 	p->list = list;
-	char *text = NULL;
-	size_t len = 0;
-	FILE *out = open_memstream(&text, &len);
-	if (!out)
-		return;
-	if (file && line > 0)
-		fprintf(out, "%s:%d: ", file, line);
-	else if (file)
-		fprintf(out, "%s: ", file);
-	if (directive)
-		fprintf(out, "%s: ", directive);
-	fputs(what, out);
-	if (hint)
-		fprintf(out, " (hint: %s)", hint);
-	if (fclose(out) == 0)
-		p->list[p->count++] = (struct finding){ .severity = severity, .line = text };
+	char text[2560];
+	char *copy = strdup(config_problem_line(text, sizeof(text), file, line, directive, what, hint));
+	if (copy)
+		p->list[p->count++] = (struct finding){ .severity = severity, .line = copy };
 }
 
 void findings_log(const struct findings *findings)

@@ -29,6 +29,7 @@ enum {
 	STOP_DEADLINE_MS = 2000,
 	HELPER_DEADLINE_MS = 10000, /* for client-disconnect scripts when the hub stops */
 	TICK_MS = 1000,
+	SECRET_MS = 3600000,   /* a secret of address proofs counts so long, then once more so long */
 	SILENT_TICKS_MAX = 10, /* a worker whose heart does not beat for so many is ended */
 	DEATH_NOTE_MAX = 640,
 };
@@ -111,6 +112,8 @@ struct master {
 	const char *end_signal; /* "sigterm"; NULL: none */
 	long long started_unix;
 	mono_ms status_at, tick_at; /* MONO_NEVER: not wanted */
+	mono_ms secret_at;	    /* when the next secret of address proofs is due */
+	span_ms secret_every;	    /* SECRET_MS, unless a test wants time to pass faster */
 	struct notify notify;	    /* who started us wants to hear of our life */
 	mono_ms alive_at;	    /* the next sign of life; MONO_NEVER */
 	mono_ms status_earliest;    /* not more often than this when clients come and go */

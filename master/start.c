@@ -26,7 +26,9 @@
 #include <unistd.h>
 
 #define READERS_GROUP "vpnadm"
-#define RING_BUDGET (128u << 20) /* of locked memory for all handover rings together */
+/* Of locked memory for all handover rings together. A ring is never so small that it would not take some of
+ * the longest packets, so with many workers it is more. */
+#define RING_BUDGET (128u << 20)
 
 /* -- the steps -- */
 
@@ -284,8 +286,9 @@ static int start_in_order(struct master *m)
 		return error;
 	log_line(LOG_LEVEL_NOTICE, "vpnserverd %s", VPNSERVERD_VERSION);
 #ifdef WITH_NULL_CIPHER
-	log_line(LOG_LEVEL_ERROR, "WARNING: THIS BUILD DOES NOT ENCRYPT (null_cipher). IT IS FOR MEASUREMENTS ALONE; "
-				  "WHAT GOES THROUGH THE TUNNEL CAN BE READ AND FORGED BY ANYBODY.");
+	log_line(LOG_LEVEL_ERROR,
+		"WARNING: THIS BUILD DOES NOT ENCRYPT (null_cipher). IT IS FOR MEASUREMENTS ALONE; "
+		"WHAT GOES THROUGH THE TUNNEL CAN BE READ AND FORGED BY ANYBODY.");
 #endif
 	if (m->warnings)
 		findings_log(m->warnings);
@@ -334,6 +337,8 @@ int master_start(struct master *m)
 	m->phase = PHASE_STARTING;
 	if (!m->tick)
 		m->tick = TICK_MS;
+	if (!m->secret_every)
+		m->secret_every = SECRET_MS;
 	m->signal_fd = m->epoll_fd = m->lock_fd = m->tell_first = -1;
 	m->now.key = m->before.key = (struct key_source){ .key_fd = -1, .passphrase_fd = -1 };
 	m->now.keyholder = m->before.keyholder = (struct keyholder){ .pid = -1, .control = -1 };
@@ -397,6 +402,8 @@ void master_end(struct master *m)
 		if (m->wake_fds[w] >= 0)
 			close(m->wake_fds[w]);
 	free(m->wake_fds);
+	if (m->tunnel.persistent && m->steering.tunnel_program >= 0)
+		steering_detach_tunnel(m->tunnel.queues[0]);
 	steering_close(&m->steering);
 	if (m->stats)
 		stats_remove(m->stats);

@@ -269,3 +269,9 @@ int steering_attach_tunnel(const struct steering *steering, int tun_fd)
 	int program = steering->tunnel_program;
 	return ioctl(tun_fd, TUNSETSTEERINGEBPF, &program) < 0 ? -errno : 0;
 }
+
+void steering_detach_tunnel(int tun_fd)
+{
+	int none = -1;
+	ioctl(tun_fd, TUNSETSTEERINGEBPF, &none);
+}

@@ -39,5 +39,7 @@ int steering_attach_link(const struct steering *steering, int udp_fd);
 /* A multi-queue tun device, through any queue: packets into the pool go to the queue pool[offset], all others
  * to one chosen by their destination. 0 or a negative errno. */
 int steering_attach_tunnel(const struct steering *steering, int tun_fd);
+/* Takes it off again: from a device that is persistent, which would keep it for whoever opens it next. */
+void steering_detach_tunnel(int tun_fd);
 
 #endif

@@ -179,6 +179,7 @@ static void all_ready(struct master *m)
 	m->phase = PHASE_RUNNING;
 	m->status_at = m->now.config->status_file ? master_now() : MONO_NEVER;
 	m->tick_at = master_now() + m->tick;
+	m->secret_at = master_now() + m->secret_every;
 	log_line(LOG_LEVEL_NOTICE, "Initialization Sequence Completed");
 	runtime_tell(m->tell_first, 0);
 	m->tell_first = -1;
@@ -462,6 +463,18 @@ static void feel_pulses(struct master *m, mono_ms now)
 	}
 }
 
+/* Whoever has a proof of his address got it from the newest secret or from the one before: neither may count
+ * for less than a handshake takes. */
+static void change_secret(struct master *m, mono_ms now)
+{
+	span_ms handshake = (span_ms)m->now.config->hand_window_s * 1000;
+	if (m->secret_at > now)
+		return;
+	m->secret_at = now + (m->secret_every > handshake ? m->secret_every : handshake);
+	if (!shm_rotate_secrets(m->shm))
+		log_line(LOG_LEVEL_NOTICE, "WARNING: no random bytes: the secret of address proofs stays");
+}
+
 static bool anybody_left(const struct master *m)
 {
 	for (unsigned w = 0; w < m->workers; w++)
@@ -521,6 +534,7 @@ static void on_time(struct master *m)
 	if (m->tick_at <= now) {
 		m->tick_at = now + m->tick;
 		feel_pulses(m, now);
+		change_secret(m, now);
 		crl_watch(m);
 	}
 }

@@ -10,27 +10,24 @@
 
 void publish_session(struct worker *w, const struct session *s)
 {
-	struct stats_row row = {
-		.client_id = s->identity.client_id,
-		.generation = s->generation,
-		.owner = (uint16_t)w->born->index,
-		.state = s->active ? PEER_ACTIVE : PEER_HANDSHAKE,
-		.peer_address = s->identity.peer_address,
-		.inner4 = s->identity.inner4,
-		.link = s->identity.link,
-		.connected_unix = s->identity.connected_unix,
-	};
 	const struct peer_counters *c = &s->shared->counters;
-	mono_ms last = atomic_load_explicit(&c->last_in_ms, memory_order_relaxed);
+	struct peer_row peer = {
+		.slot = s->slot,
+		.generation = s->generation,
+		.owner = w->born->index,
+		.state = s->active ? PEER_ACTIVE : PEER_HANDSHAKE,
+		.identity = s->identity,
+		.bytes_in = atomic_load_explicit(&c->bytes_in, memory_order_relaxed),
+		.bytes_out = atomic_load_explicit(&c->bytes_out, memory_order_relaxed),
+		.packets_in = atomic_load_explicit(&c->packets_in, memory_order_relaxed),
+		.packets_out = atomic_load_explicit(&c->packets_out, memory_order_relaxed),
+		.last_in_ms = atomic_load_explicit(&c->last_in_ms, memory_order_relaxed),
+	};
+	struct stats_row row;
 
-	memcpy(row.common_name, s->identity.common_name, sizeof(row.common_name));
-	memcpy(row.cipher, s->identity.cipher, sizeof(row.cipher));
-	memcpy(row.inner6, s->identity.inner6, sizeof(row.inner6));
-	row.last_in_unix = last ? time(NULL) - (w->now - last) / 1000 : row.connected_unix;
-	row.bytes_in = atomic_load_explicit(&c->bytes_in, memory_order_relaxed);
-	row.bytes_out = atomic_load_explicit(&c->bytes_out, memory_order_relaxed);
-	row.packets_in = atomic_load_explicit(&c->packets_in, memory_order_relaxed);
-	row.packets_out = atomic_load_explicit(&c->packets_out, memory_order_relaxed);
+	stats_row_from_peer(&row, &peer, w->now, time(NULL));
+	if (!row.last_in_unix)
+		row.last_in_unix = row.connected_unix;
 	stats_publish(w->stats, s->slot, &row);
 }
 

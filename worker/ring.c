@@ -8,7 +8,7 @@
 #define OP_READ_MULTISHOT 49
 
 enum {
-	SUBMIT_ENTRIES = 64,
+	SUBMIT_AT_LEAST = 64,
 	CONTROL_COMPLETIONS = 64, /* beside those that hold a buffer */
 	COMPLETIONS_MAX = 65536,
 };
@@ -22,6 +22,15 @@ static unsigned completions_wanted(const struct loop *l)
 	if (l->params.tun)
 		wanted += l->params.tun->buffers.count;
 	return wanted < COMPLETIONS_MAX ? wanted : COMPLETIONS_MAX;
+}
+
+/* All that one turn can arm, so that the queue never fills up, also when the kernel takes nothing for a
+ * while. */
+static unsigned submissions_wanted(const struct loop *l)
+{
+	unsigned wanted = 16 + 2 * l->params.link_count;
+
+	return wanted > SUBMIT_AT_LEAST ? wanted : SUBMIT_AT_LEAST;
 }
 
 /* Never SQPOLL: its thread keeps the rights of whoever made the ring. */
@@ -42,7 +51,7 @@ static int make_ring(struct loop *l)
 			.cq_entries = completions_wanted(l),
 		};
 
-		error = io_uring_queue_init_params(SUBMIT_ENTRIES, &l->ring, &p);
+		error = io_uring_queue_init_params(submissions_wanted(l), &l->ring, &p);
 		if (error == 0) {
 			l->features.defer_taskrun = flags[i] & IORING_SETUP_DEFER_TASKRUN;
 			/* Without it waiting with a limit would need an operation more. */

@@ -28,7 +28,7 @@ enum {
 	TUN_BUFFERS = 512,
 	PAYLOAD_EXTRA = 256,
 	PUBLISH_MS = 1000,
-	SECRET_MS = 10000, /* how often the shared secrets and the clock are looked at */
+	SECRET_MS = 1000,  /* how often the shared secrets and the clock are looked at */
 	ORPHAN_MS = 4000,  /* how long we go on telling clients once the master is gone */
 	SESSION_LINES_MAX = 20, /* a second, of what one peer can cause */
 	HELPER_RETRY_MS = 20,
@@ -296,6 +296,8 @@ static void share_secret(struct worker *w)
 	uint8_t now[SHM_SECRET_LEN], before[SHM_SECRET_LEN];
 
 	shm_secrets(w->shm, now, before);
+	/* in this order, whatever the endpoint has: proofs that others made before the last change count too */
+	vpn_endpoint_set_secret(w->endpoint, before);
 	vpn_endpoint_set_secret(w->endpoint, now);
 	vpn_endpoint_set_clock(w->endpoint, w->now, time(NULL));
 	secret_wipe(now, sizeof(now));

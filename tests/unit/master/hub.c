@@ -65,8 +65,21 @@ static void ask_keyholder(const struct inherited *in)
 		fake->signatures++;
 }
 
+static void watch_secrets(const struct inherited *in, uint8_t last[SHM_SECRET_LEN])
+{
+	uint8_t now[SHM_SECRET_LEN], before[SHM_SECRET_LEN];
+	shm_secrets(in->shm, now, before);
+	if (memcmp(now, last, sizeof(now)) == 0)
+		return;
+	fake->secrets++;
+	fake->secrets_lost += memcmp(before, last, sizeof(before)) != 0;
+	memcpy(last, now, sizeof(now));
+}
+
 int worker_run(const struct inherited *in)
 {
+	uint8_t secret[SHM_SECRET_LEN], before[SHM_SECRET_LEN];
+	shm_secrets(in->shm, secret, before);
 	unsigned i = in->index;
 	for (int signal_number = SIGHUP; signal_number <= SIGTERM; signal_number++)
 		if (signal_number != SIGKILL && signal_number != SIGSEGV)
@@ -96,6 +109,8 @@ int worker_run(const struct inherited *in)
 		if (fake->beating)
 			stats_heartbeat(stats_worker(in->stats, i), time(NULL), 0, 0);
 		poll(&p, 1, 20);
+		if (i == 0)
+			watch_secrets(in, secret);
 		if (fake->insisting)
 			order_send(in->orders_fd, ANSWER_READY, 0, NULL, 0, -1);
 		if (fake->deaf)
@@ -165,7 +180,11 @@ static int run_master(const char *config_path)
 	char *argv[] = { "vpnserverd", strdup(config_path), NULL };
 	struct findings findings = { 0 };
 	struct conf_report report = { .problem = findings_add, .context = &findings };
-	struct master m = { .argc = 2, .argv = argv, .start_directory = -1, .tick = 100 };
+	struct master m = { .argc = 2,
+		.argv = argv,
+		.start_directory = -1,
+		.tick = 100,
+		.secret_every = fake->secret_every };
 	m.now.config = config_read(m.argc, m.argv, &report);
 	findings_print(stderr, &findings);
 	findings_clear(&findings);

@@ -16,14 +16,17 @@ struct fake {
 	_Atomic int fail_at_verb; /* a worker born with that verb exits before it is ready */
 	_Atomic int die_at_once;  /* so many births end in a crash after READY */
 	_Atomic int beating;	  /* hearts beat */
+	_Atomic int secret_every; /* the master's, in ms; 0: as usual */
 	_Atomic int insisting;	  /* says READY again and again */
 	_Atomic int deaf;	  /* reads no order */
 	/* what they saw */
 	_Atomic int births[HUB_WORKERS], pids[HUB_WORKERS], ready[HUB_WORKERS], verbs[HUB_WORKERS];
 	_Atomic int epochs[HUB_WORKERS], successors[HUB_WORKERS];
 	_Atomic int stop_value, leaves, restarts, crls, crl_len;
-	_Atomic int signatures; /* the keyholder answered */
-	_Atomic int stray_fds;	/* descriptors that were not announced */
+	_Atomic int signatures;	  /* the keyholder answered */
+	_Atomic int stray_fds;	  /* descriptors that were not announced */
+	_Atomic int secrets;	  /* times that the newest secret of address proofs was another */
+	_Atomic int secrets_lost; /* of those, when the last newest was not the one before it */
 };
 
 extern struct fake *fake;

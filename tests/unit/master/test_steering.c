@@ -10,10 +10,14 @@
 #include <arpa/inet.h>
 #include <check.h>
 #include <errno.h>
+#include <linux/bpf.h>
+#include <linux/if_tun.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { WORKERS = 3, PEERS = 100, POOL_FIRST = 0x0a4d0002, POOL_COUNT = 200 };
@@ -220,6 +224,47 @@ START_TEST(without_an_ipv6_pool_ipv6_goes_by_hash_alone)
 }
 END_TEST
 
+/* Number of a loaded program by which others find it. */
+static uint32_t program_id(int fd)
+{
+	struct bpf_prog_info info = { 0 };
+	union bpf_attr attr = { .info = { .bpf_fd = (uint32_t)fd, .info_len = sizeof(info) } };
+	attr.info.info = (uint64_t)(uintptr_t)&info;
+	ck_assert_int_eq(syscall(SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr)), 0);
+	return info.id;
+}
+
+static bool program_lives(uint32_t id)
+{
+	union bpf_attr attr = { .prog_id = id };
+	long fd = syscall(SYS_bpf, BPF_PROG_GET_FD_BY_ID, &attr, sizeof(attr));
+	if (fd >= 0)
+		close((int)fd);
+	return fd >= 0;
+}
+
+START_TEST(a_persistent_device_does_not_keep_the_program)
+{
+	ck_assert_int_eq(unshare(CLONE_NEWNET), 0);
+	struct config config = { .dev = "vpn8", .tun_mtu = 1500 };
+	struct tunnel kept;
+	ck_assert_int_eq(tunnel_open(&config, WORKERS, &kept), 0);
+	ck_assert_int_eq(ioctl(kept.queues[0], TUNSETPERSIST, 1), 0);
+	open_steering(true);
+	ck_assert_int_eq(steering_attach_tunnel(&steering, kept.queues[0]), 0);
+	uint32_t id = program_id(steering.tunnel_program);
+	steering_close(&steering);
+	usleep(100000);
+	ck_assert(program_lives(id));
+	steering_detach_tunnel(kept.queues[0]);
+	bool lives = true;
+	for (int i = 0; i < 200 && (lives = program_lives(id)); i++)
+		usleep(10000); /* the kernel frees it when nobody can be in it any more */
+	ck_assert(!lives);
+	tunnel_close(&kept);
+}
+END_TEST
+
 int main(void)
 {
 	struct steering_sizes sizes = { .peers = 1 };
@@ -232,6 +277,7 @@ int main(void)
 
 	Suite *suite = suite_create("steering");
 	TCase *t = tcase_create("steering");
+	tcase_add_test(t, a_persistent_device_does_not_keep_the_program);
 	tcase_add_test(t, data_goes_to_the_owner_also_after_the_owner_changed);
 	tcase_add_test(t, what_has_no_owner_goes_where_the_kernel_hashes_it);
 	tcase_add_test(t, the_programs_outlive_the_descriptors_they_were_loaded_by);

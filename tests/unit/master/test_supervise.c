@@ -279,6 +279,18 @@ START_TEST(a_worker_whose_heart_stops_is_replaced)
 }
 END_TEST
 
+START_TEST(the_secret_of_address_proofs_changes_and_the_one_before_still_counts)
+{
+	hub_prepare(&hub);
+	hub_configure(&hub, "verb 3\nhand-window 1\n");
+	fake->secret_every = 300;
+	hub_start(&hub);
+	ck_assert(WAIT_FOR(fake->secrets == 2));
+	ck_assert_int_eq(fake->secrets_lost, 0);
+	hub_clean(&hub);
+}
+END_TEST
+
 START_TEST(the_master_keeps_few_rights)
 {
 	started();
@@ -334,6 +346,7 @@ int main(void)
 	tcase_add_test(t, the_first_process_of_a_daemon_waits_until_the_hub_is_up);
 	tcase_add_test(t, a_keyholder_that_dies_is_replaced_and_workers_reach_the_new_one);
 	tcase_add_test(t, a_worker_whose_heart_stops_is_replaced);
+	tcase_add_test(t, the_secret_of_address_proofs_changes_and_the_one_before_still_counts);
 	tcase_add_test(t, the_master_keeps_few_rights);
 	tcase_add_test(t, a_wrong_key_stops_the_start);
 	suite_add_tcase(suite, t);
