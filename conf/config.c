@@ -31,6 +31,7 @@ static void config_defaults(struct config *c)
 	c->group = "nogroup";
 	c->runtime_dir = "/run/vpnserverd";
 	c->steering = true;
+	c->offload = true;
 	c->verb = 1;
 	c->status_s = 60;
 	c->status_version = 1;

@@ -171,6 +171,7 @@ struct config {
 	const char *name;         /* hub.name: of this hub, default from the config file's name */
 	const char *runtime_dir;  /* hub.runtime-dir, default /run/vpnserverd */
 	bool steering;            /* hub.steering on|off: bpf() steering, default on */
+	bool offload;             /* hub.offload on|off: super packets to and from kernel and network, default on */
 	int verb, mute;
 	const char *log;          /* NULL: standard output */
 	bool log_append, use_syslog, daemonize, suppress_timestamps, machine_readable, errors_to_stderr;

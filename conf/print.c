@@ -308,6 +308,7 @@ static void print_process(FILE *out, const struct config *c)
 	print_text(out, "hub.name", c->name);
 	print_text(out, "hub.runtime-dir", c->runtime_dir);
 	print_text(out, "hub.steering", c->steering ? "on" : "off");
+	print_text(out, "hub.offload", c->offload ? "on" : "off");
 	print_number(out, "verb", (unsigned)c->verb);
 	if (c->mute)
 		print_number(out, "mute", (unsigned)c->mute);

@@ -152,3 +152,11 @@ void read_hub_steering(struct parse *p, const struct line *line)
 	if (choice >= 0)
 		p->config->steering = choice == 1;
 }
+
+void read_hub_offload(struct parse *p, const struct line *line)
+{
+	static const char *const words[] = { "off", "on", NULL };
+	int choice = value_choice(p, line, 1, words);
+	if (choice >= 0)
+		p->config->offload = choice == 1;
+}

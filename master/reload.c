@@ -164,6 +164,7 @@ void reload_keep_born(struct config *fresh, const struct config *born, char *cha
 	STAYS_TEXT("hub.name", name);
 	STAYS_TEXT("hub.runtime-dir", runtime_dir);
 	STAYS("hub.steering", steering);
+	STAYS("hub.offload", offload);
 	STAYS_TEXT("writepid", writepid);
 	STAYS("daemon", daemonize);
 	STAYS("hub.script-sudo", scripts.sudo);

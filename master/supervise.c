@@ -61,6 +61,8 @@ _Noreturn static void live_as_worker(
 		.keyholder_fd = keyholder_fd,
 		.helper_fd = helper_fd,
 		.tun_fd = m->tunnel.queues[index],
+		.tun_trains = m->tunnel.trains,
+		.tun_udp_trains = m->tunnel.udp_trains,
 		.link_fds = listeners_of(&m->listeners, index),
 		.link_count = m->listeners.count,
 		.wake_fds = m->wake_fds,

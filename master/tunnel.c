@@ -13,7 +13,13 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-/* One more queue of the device, or its first. The kernel writes the name it chose. */
+/* Older headers do not have them. */
+#ifndef TUN_F_USO4
+#define TUN_F_USO4 0x20
+#define TUN_F_USO6 0x40
+#endif
+
+/* One more queue of the device, or its first. It comes without offloads. The kernel writes the name it chose. */
 static int open_queue(char name[IFNAMSIZ], short flags)
 {
 	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
@@ -28,6 +34,18 @@ static int open_queue(char name[IFNAMSIZ], short flags)
 	}
 	memcpy(name, request.ifr_name, IFNAMSIZ);
 	return fd;
+}
+
+/* Of all queues at once: it is the device that has these features. What a kernel does not know it refuses as a whole. */
+static void open_offloads(struct tunnel *t)
+{
+	const unsigned tcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
+	t->udp_trains = ioctl(t->queues[0], TUNSETOFFLOAD, tcp | TUN_F_USO4 | TUN_F_USO6) == 0;
+	t->trains = t->udp_trains || ioctl(t->queues[0], TUNSETOFFLOAD, tcp) == 0;
+	if (!t->trains)
+		log_line(LOG_LEVEL_NOTICE, "%s has no segmentation offload: one packet at a time", t->name);
+	else if (!t->udp_trains)
+		log_line(LOG_LEVEL_INFO, "%s has no UDP segmentation offload (kernels before 6.2)", t->name);
 }
 
 static bool is_persistent(int fd)
@@ -84,6 +102,8 @@ int tunnel_open(const struct config *config, unsigned workers, struct tunnel *ou
 	}
 	out->index = if_nametoindex(out->name);
 	out->persistent = is_persistent(out->queues[0]);
+	if (config->offload && !config->tap)
+		open_offloads(out);
 	log_line(LOG_LEVEL_NOTICE, "TUN/TAP device %s opened", out->name);
 	if (!out->multi_queue && workers > 1)
 		log_line(LOG_LEVEL_NOTICE,
@@ -94,6 +114,9 @@ int tunnel_open(const struct config *config, unsigned workers, struct tunnel *ou
 
 void tunnel_close(struct tunnel *tunnel)
 {
+	/* A device that stays has features that stay: whoever opens it next may not know of them. */
+	if (tunnel->persistent && tunnel->trains)
+		ioctl(tunnel->queues[0], TUNSETOFFLOAD, 0);
 	for (unsigned w = 0; tunnel->queues && w < tunnel->workers; w++)
 		if (tunnel->queues[w] >= 0)
 			close(tunnel->queues[w]);

@@ -15,11 +15,14 @@ struct tunnel {
 	int *queues; /* one per worker, non-blocking; -1: no device. Without multi-queue all are the same
 			queue */
 	bool multi_queue;
+	bool trains;	 /* the kernel leaves TCP segmentation and checksums to the queues' readers, and takes super packets */
+	bool udp_trains; /* the same for UDP (kernel 6.2) */
 	bool persistent; /* existed before us and stays */
 };
 
 /* Opens the device of `dev` with a queue per worker: packets without protocol information in front and with a
- * virtio_net_hdr of 10 bytes (IFF_NO_PI, IFF_VNET_HDR), no offloads. "tun" and "tap" alone take the first
+ * virtio_net_hdr of 10 bytes (IFF_NO_PI, IFF_VNET_HDR); with hub.offload it speaks of super packets,
+ * as far as the kernel goes along. "tun" and "tap" alone take the first
  * free unit. 0, or a negative errno after a log line; nothing is left open then. */
 int tunnel_open(const struct config *config, unsigned workers, struct tunnel *out);
 void tunnel_close(struct tunnel *tunnel);

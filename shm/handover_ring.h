@@ -29,6 +29,7 @@ enum handover_kind {
 	HANDOVER_DATAGRAM = 1, /* an outer datagram, for the owner of `slot` (or of its address: PEER_NONE) */
 	HANDOVER_PACKET = 2,   /* an inner packet, to be sealed for `slot` */
 	HANDOVER_END = 3,      /* end the session: `reason` */
+	HANDOVER_SUPER = 4,    /* an inner super packet behind its offload head (common/inner/inner.h) */
 };
 
 /* In shared memory: positions count bytes since the ring was made; each modulo the ring's length is an

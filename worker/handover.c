@@ -14,7 +14,7 @@ void handover_give(struct worker *w, struct packet *p, unsigned kind, unsigned o
 	struct ring ring = ring_between(w->shm, w->born->index, owner);
 	struct ring_item item;
 
-	if (!ring.ends || !ring_reserve(ring, p->len, &item)) {
+	if (!ring.ends || !ring_reserve(ring, p->offload + p->len, &item)) {
 		p->fate = FATE_RING_FULL;
 		if (ring.ends)
 			loop_wake(&w->loop, owner);
@@ -27,7 +27,7 @@ void handover_give(struct worker *w, struct packet *p, unsigned kind, unsigned o
 	item.local_interface = p->local_interface;
 	item.peer_address = p->peer_address;
 	item.local_address = p->local_address;
-	memcpy(item.payload, p->at, p->len);
+	memcpy(item.payload, p->at - p->offload, p->offload + p->len);
 	ring_commit(ring, &item);
 	loop_wake(&w->loop, owner);
 	counter_add(w->counters, COUNTER_HANDED_OVER_OUT, 1);
@@ -61,9 +61,12 @@ static void end_session(struct worker *w, const struct ring_item *item)
 
 static struct packet packet_of(const struct ring_item *item)
 {
+	uint8_t offload = item->kind == HANDOVER_SUPER ? INNER_OFFLOAD_LEN : 0;
+
 	return (struct packet){
-		.at = item->payload,
-		.len = item->len,
+		.at = item->payload + offload,
+		.len = item->len - offload,
+		.offload = offload,
 		.start = item->payload - item->headroom,
 		.room = item->headroom + item->len + item->tailroom,
 		.peer = item->slot,
@@ -76,13 +79,21 @@ static struct packet packet_of(const struct ring_item *item)
 	};
 }
 
-/* One run of records of one kind becomes one batch; a change of kind ends it. Others get their turn too: what is left
+/* Of no use to anybody: says so in its head, or is too short to be what it says. */
+static bool is_bad(const struct worker *w, const struct ring_item *item)
+{
+	uint32_t least = item->kind == HANDOVER_END ? 0 : item->kind == HANDOVER_SUPER ? INNER_OFFLOAD_LEN + 1 : 1;
+
+	return item->link >= w->link_count || item->len < least;
+}
+
+/* One run of records of one way becomes one batch; a change ends it. Others get their turn too: what is left
  * after some batches is taken in the next one. True: something is left. */
 static bool take_from(struct worker *w, struct ring ring)
 {
 	struct ring_item item;
 	enum ring_answer answer;
-	enum handover_kind kind = HANDOVER_DATAGRAM;
+	bool datagrams = false;
 	uint64_t at = ring_start(ring), taken;
 	unsigned runs = 0;
 
@@ -90,7 +101,7 @@ static bool take_from(struct worker *w, struct ring ring)
 		w->handed.count = 0;
 		taken = at;
 		while (w->handed.count < BATCH_MAX && (answer = ring_next(ring, &at, &item)) == RING_ITEM) {
-			bool bad = item.link >= w->link_count || (item.len == 0 && item.kind != HANDOVER_END);
+			bool bad = is_bad(w, &item), inwards = item.kind == HANDOVER_DATAGRAM;
 			if (item.kind == HANDOVER_END || bad) {
 				if (item.kind == HANDOVER_END)
 					end_session(w, &item);
@@ -101,16 +112,16 @@ static bool take_from(struct worker *w, struct ring ring)
 					break;
 				continue;
 			}
-			if (w->handed.count && item.kind != kind) {
+			if (w->handed.count && inwards != datagrams) {
 				at = taken; /* seen again in the next run */
 				break;
 			}
-			kind = item.kind;
+			datagrams = inwards;
 			w->handed.packets[w->handed.count++] = packet_of(&item);
 			taken = at;
 		}
 		counter_add(w->counters, COUNTER_HANDED_OVER_IN, w->handed.count);
-		if (w->handed.count && kind == HANDOVER_DATAGRAM)
+		if (w->handed.count && datagrams)
 			inbound_owned(w, &w->handed);
 		else if (w->handed.count)
 			outbound_owned(w, &w->handed);

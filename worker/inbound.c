@@ -98,14 +98,46 @@ static void inbound_open(struct worker *w, struct batch *b)
 	}
 }
 
+/* The last answers of a batch: neighbours tend to come from the same address and to go to the same one. */
+struct asked {
+	struct inner_address address;
+	uint32_t slot, generation;
+	bool found;
+};
+
+static bool ask(const struct worker *w, struct asked *last, const struct inner_address *address)
+{
+	if (!inner_address_equal(&last->address, address)) {
+		last->address = *address;
+		last->found = routes_find(w->shm, address->family == INNER_IP4 ? 4 : 6, address->bytes, &last->slot,
+			&last->generation);
+	}
+	return last->found;
+}
+
+/* To another peer: it walks on with the outbound line, in memory that this batch still holds. */
+static void inbound_onwards(struct worker *w, struct packet *p, unsigned index, const struct asked *to)
+{
+	w->arrived_from[w->arrived.count] = (uint8_t)index;
+	struct packet *copy = &w->arrived.packets[w->arrived.count++];
+	*copy = *p;
+	copy->peer = to->slot;
+	copy->generation = to->generation;
+	copy->source = FROM_US;
+	p->fate = FATE_NOT_READY; /* until its copy has one */
+	counter_add(w->counters, COUNTER_PEER_TO_PEER, 1);
+}
+
 /* May this peer speak for that address, and where does it go: another peer, or the tunnel. */
 static void inbound_inner(struct worker *w, struct batch *b)
 {
+	struct asked from = { 0 }, to = { 0 };
+
+	if (w->joins)
+		inner_join_begin(&w->join, w->joins_udp);
 	for (unsigned i = 0; i < b->count; i++) {
 		struct packet *p = &b->packets[i];
 		struct inner_view view;
-		uint32_t slot, generation;
-		unsigned family;
 
 		if (p->fate != FATE_NONE)
 			continue;
@@ -113,9 +145,7 @@ static void inbound_inner(struct worker *w, struct batch *b)
 		if (p->fate != FATE_NONE)
 			continue;
 		p->len = view.length;
-		family = view.source.family == INNER_IP4 ? 4 : 6;
-		if (!routes_find(w->shm, family, view.source.bytes, &slot, &generation) || slot != p->peer ||
-			generation != p->generation) {
+		if (!ask(w, &from, &view.source) || from.slot != p->peer || from.generation != p->generation) {
 			p->fate = FATE_BAD_SOURCE;
 			continue;
 		}
@@ -125,22 +155,69 @@ static void inbound_inner(struct worker *w, struct batch *b)
 			continue;
 		}
 		inner_clamp_mss(p->at, &view, s->mss4, s->mss6);
-		if (!w->config->client_to_client)
-			continue;
-		if (view.multicast) {
+		if (w->config->client_to_client && view.multicast)
 			fan_out(w, p, p->peer);
-		} else if (routes_find(w->shm, family, view.destination.bytes, &slot, &generation)) {
-			/* To another peer: it walks on with the outbound line, in memory that this batch still holds. */
-			w->arrived_from[w->arrived.count] = (uint8_t)i;
-			struct packet *copy = &w->arrived.packets[w->arrived.count++];
-			*copy = *p;
-			copy->peer = slot;
-			copy->generation = generation;
-			copy->source = FROM_US;
-			p->fate = FATE_NOT_READY; /* until its copy has one */
-			counter_add(w->counters, COUNTER_PEER_TO_PEER, 1);
+		else if (w->config->client_to_client && ask(w, &to, &view.destination))
+			inbound_onwards(w, p, i, &to);
+		if (p->fate == FATE_NONE && w->joins) {
+			w->joined[w->join.packets] = p;
+			inner_join_add(&w->join, p->at, &view);
 		}
 	}
+}
+
+static void count_write(struct worker *w, enum fate fate, uint64_t packets, uint64_t bytes)
+{
+	counter_add(w->counters, COUNTER_TUN_CALLS_IN, 1);
+	if (fate != FATE_DELIVERED)
+		return;
+	counter_add(w->counters, COUNTER_PACKETS_TUN_IN, packets);
+	counter_add(w->counters, COUNTER_TUN_BYTES_IN, bytes);
+}
+
+static void write_one(struct worker *w, struct packet *p)
+{
+	tun_queue_write(&w->tun, p);
+	count_write(w, p->fate, 1, p->len);
+}
+
+static void write_unit(struct worker *w, struct inner_unit *unit)
+{
+	struct packet *packets[BATCH_MAX] __attribute__((uninitialized));
+	unsigned index = unit->first;
+
+	if (unit->count == 1) {
+		write_one(w, w->joined[index]);
+		return;
+	}
+	for (unsigned n = 0; n < unit->count; n++, index = w->join.next[index])
+		packets[n] = w->joined[index];
+	if (tun_queue_write_train(&w->tun, &unit->offload, sizeof(unit->offload), packets, unit->count, unit->head_len)) {
+		count_write(w, packets[0]->fate, unit->count, unit->len);
+		return;
+	}
+	/* This kernel knows no such trains. These packets are lost, as packets may be; there will be no more trains. */
+	if (unit->offload.train == INNER_TRAIN_UDP)
+		w->joins_udp = false;
+	else
+		w->joins = false;
+	worker_log(w, 1, "worker %u: the tunnel takes no super packets of %s: one packet at a time from now on",
+		w->born->index, unit->offload.train == INNER_TRAIN_UDP ? "UDP" : "TCP");
+	for (unsigned n = 0; n < unit->count; n++)
+		packets[n]->fate = FATE_TUNNEL_ERROR;
+}
+
+static void inbound_write(struct worker *w, struct batch *b)
+{
+	if (w->joins) {
+		inner_join_end(&w->join);
+		for (unsigned i = 0; i < w->join.units; i++)
+			write_unit(w, &w->join.unit[i]);
+		return;
+	}
+	for (unsigned i = 0; i < b->count; i++)
+		if (b->packets[i].fate == FATE_NONE)
+			write_one(w, &b->packets[i]);
 }
 
 static void inbound_deliver(struct worker *w, struct batch *b)
@@ -151,20 +228,13 @@ static void inbound_deliver(struct worker *w, struct batch *b)
 			b->packets[w->arrived_from[i]].fate = w->arrived.packets[i].fate;
 		w->arrived.count = 0;
 	}
-	for (unsigned i = 0; i < b->count; i++) {
-		struct packet *p = &b->packets[i];
-		if (p->fate != FATE_NONE)
-			continue;
-		if (!w->has_tun) {
-			p->fate = FATE_TUNNEL_ERROR;
-			continue;
-		}
-		tun_queue_write(&w->tun, p);
-		if (p->fate == FATE_DELIVERED) {
-			counter_add(w->counters, COUNTER_PACKETS_TUN_IN, 1);
-			counter_add(w->counters, COUNTER_TUN_BYTES_IN, p->len);
-		}
+	if (w->has_tun) {
+		inbound_write(w, b);
+		return;
 	}
+	for (unsigned i = 0; i < b->count; i++)
+		if (b->packets[i].fate == FATE_NONE)
+			b->packets[i].fate = FATE_TUNNEL_ERROR;
 }
 
 /* The session that all of a batch belongs to, or PEER_NONE: whom to blame if we die of it. */
@@ -208,7 +278,8 @@ void batch_end(struct worker *w, struct batch *b)
 		struct packet *p = &b->packets[i];
 		if (p->source == FROM_US)
 			continue; /* a copy: its original is counted, with the copy's fate */
-		counter_fate(w->counters, p->fate, 1);
+		if (p->fate != FATE_NONE || !p->offload) /* of a super packet the segments are counted */
+			counter_fate(w->counters, p->fate, 1);
 		if (p->source == FROM_LINK)
 			udp_link_give_back(&w->links[p->link], p);
 		else if (p->source == FROM_TUNNEL)

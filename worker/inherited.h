@@ -22,6 +22,7 @@ struct inherited {
 	int keyholder_fd; /* SOCK_SEQPACKET to the keyholder */
 	int helper_fd;    /* SOCK_SEQPACKET to the helper, blocking; -1: none is needed, or none is there just now */
 	int tun_fd;       /* our queue, IFF_VNET_HDR, non-blocking; -1: no device (dev null) */
+	bool tun_trains, tun_udp_trains; /* it gives and takes super packets: of TCP, of UDP */
 	const int *link_fds; /* our socket of each listener, in the order of config->listeners */
 	unsigned link_count;
 	const int *wake_fds; /* one eventfd per worker; [index] is ours to read, the others ours to write */

@@ -64,6 +64,18 @@ struct helper_message {
 	uint8_t bytes[];
 };
 
+/* What is sealed and sent in one go: packets of a batch, and segments of super packets, which lie one behind the other in
+ * `area`, each with just the room in front that sealing takes: a sealed train is one piece of memory. */
+struct walk {
+	unsigned count, segments;
+	struct packet *packets[BATCH_MAX];
+	struct session *of[BATCH_MAX];
+	struct packet segment[BATCH_MAX];
+	struct inner_cut cut;
+	uint8_t *area;
+	uint32_t area_len, used;
+};
+
 struct worker {
 	const struct inherited *born;
 	const struct config *config;
@@ -99,6 +111,10 @@ struct worker {
 	mono_ms publish_at, secret_at;
 	mono_ms limited_log_at; /* one line per kind and second about what is over a limit */
 	unsigned limited_count;
+	struct walk walk;       /* outbound */
+	struct inner_join join; /* inbound: what goes to the tunnel */
+	struct packet *joined[BATCH_MAX];
+	bool joins, joins_udp;  /* the tunnel takes super packets */
 	struct batch handed;    /* what a handover ring gave */
 	struct batch arrived;   /* inner packets that walk on to other peers ... */
 	uint8_t arrived_from[BATCH_MAX]; /* ... and where in the inbound batch each came from */
@@ -185,6 +201,8 @@ void outbound(void *worker, struct batch *b);
 /* From the step on where sessions are known to be ours (or not). */
 void inbound_owned(struct worker *w, struct batch *b);
 void outbound_owned(struct worker *w, struct batch *b);
+/* Memory for cutting super packets whose segments are up to `segment_max` bytes. False: there is none. */
+bool outbound_init(struct worker *w, uint32_t segment_max);
 /* Counts each fate and gives each buffer back, here and nowhere else. */
 void batch_end(struct worker *w, struct batch *b);
 /* Copies one packet to every active client but `except`. */

@@ -44,6 +44,7 @@ static uint64_t micros(struct timeval t)
 void publish(struct worker *w)
 {
 	struct rusage used;
+	uint64_t calls = 0;
 
 	for (uint32_t slot = 0; slot < w->config->max_clients; slot++)
 		if (w->sessions[slot])
@@ -51,6 +52,9 @@ void publish(struct worker *w)
 	if (getrusage(RUSAGE_SELF, &used) == 0)
 		stats_heartbeat(stats_worker(w->stats, w->born->index), time(NULL), micros(used.ru_utime),
 			micros(used.ru_stime));
+	for (unsigned i = 0; i < w->link_count; i++)
+		calls += w->links[i].counts.send_calls;
+	counter_set(w->counters, COUNTER_LINK_CALLS_OUT, calls);
 	counter_set(w->counters, COUNTER_RING_TURNS, w->loop.counts.turns);
 	counter_set(w->counters, COUNTER_HANDOVER_WAKES, w->loop.counts.wakes_sent);
 }

@@ -73,49 +73,19 @@ void tun_queue_give_back(struct tun_queue *tq, const struct packet *p)
 
 /* ---- reading ---- */
 
-/* Finishes a checksum that the sender's stack left to its device (RFC 1071). False: its place is outside the
- * packet. */
-static bool complete_checksum(uint8_t *packet, size_t len, unsigned start, unsigned offset)
-{
-	uint64_t sum = 0;
-	uint16_t word;
-	size_t at;
-
-	if (start >= len || offset + 2u > len - start)
-		return false;
-	for (at = start; at + 2 <= len; at += 2) {
-		memcpy(&word, packet + at, 2);
-		sum += word;
-	}
-	if (at < len) {
-		word = 0;
-		memcpy(&word, packet + at, 1);
-		sum += word;
-	}
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	word = (uint16_t)~sum;
-	if (word == 0)
-		word = 0xffff; /* 0 would mean "no checksum" to UDP; the same number to all */
-	memcpy(packet + start + offset, &word, 2);
-	return true;
-}
-
-static enum fate look_at_header(struct tun_queue *tq, struct packet *p)
+/* What the kernel left to its device, if anything: a checksum, or to cut a super packet. Whoever does that
+ * reads it again. */
+static uint8_t offload_of(struct tun_queue *tq, const uint8_t *packet)
 {
 	struct virtio_net_hdr header;
 
 	if (!tq->header_len)
-		return FATE_NONE;
-	memcpy(&header, p->at - tq->header_len, sizeof(header));
-	if (header.gso_type != VIRTIO_NET_HDR_GSO_NONE)
-		return FATE_TOO_LONG; /* a super packet: we asked for none */
-	if (header.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
-		tq->counts.checksums++;
-		if (!complete_checksum(p->at, p->len, header.csum_start, header.csum_offset))
-			return FATE_BAD_PACKET;
-	}
-	return FATE_NONE;
+		return 0;
+	memcpy(&header, packet - tq->header_len, sizeof(header));
+	if (header.gso_type == VIRTIO_NET_HDR_GSO_NONE && !(header.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM))
+		return 0;
+	tq->counts.offloads++;
+	return (uint8_t)tq->header_len;
 }
 
 /* Slot `id` holds `len` bytes, header included. True: they are a packet in the batch. */
@@ -144,7 +114,7 @@ static bool take_slot(struct tun_queue *tq, uint16_t id, size_t len)
 		p->len = tq->payload;
 		p->fate = FATE_TOO_LONG;
 	} else {
-		p->fate = look_at_header(tq, p);
+		p->offload = offload_of(tq, p->at);
 	}
 	return true;
 }
@@ -215,6 +185,13 @@ void tun_queue_resume(struct tun_queue *tq)
 
 /* ---- writing ---- */
 
+static enum fate fate_of_write(ssize_t written, size_t len)
+{
+	if (written == (ssize_t)len)
+		return FATE_DELIVERED;
+	return written < 0 && errno == EAGAIN ? FATE_TUNNEL_FULL : FATE_TUNNEL_ERROR;
+}
+
 void tun_queue_write(struct tun_queue *tq, struct packet *p)
 {
 	static const uint8_t zeros[TUN_HEADER_MAX];
@@ -234,10 +211,36 @@ void tun_queue_write(struct tun_queue *tq, struct packet *p)
 			written = writev(tq->fd, pieces, 2);
 		}
 	} while (written < 0 && errno == EINTR);
-	if (written == (ssize_t)len)
-		p->fate = FATE_DELIVERED;
-	else if (written < 0 && errno == EAGAIN)
-		p->fate = FATE_TUNNEL_FULL;
-	else
-		p->fate = FATE_TUNNEL_ERROR;
+	p->fate = fate_of_write(written, len);
+}
+
+bool tun_queue_write_train(struct tun_queue *tq, const void *offload, size_t offload_len,
+	struct packet *const *packets, unsigned count, uint32_t skip)
+{
+	uint8_t header[TUN_HEADER_MAX] = { 0 };
+	struct iovec *end = tq->pieces;
+	size_t len = tq->header_len;
+	ssize_t written;
+	enum fate fate;
+
+	CHECK(count >= 1 && count <= BATCH_MAX && offload_len <= tq->header_len);
+	memcpy(header, offload, offload_len);
+	*end++ = (struct iovec){ header, tq->header_len };
+	for (unsigned i = 0; i < count; i++) {
+		uint32_t from = i ? skip : 0;
+
+		CHECK(from <= packets[i]->len);
+		*end++ = (struct iovec){ packets[i]->at + from, packets[i]->len - from };
+		len += packets[i]->len - from;
+	}
+	do {
+		written = writev(tq->fd, tq->pieces, (int)(end - tq->pieces));
+	} while (written < 0 && errno == EINTR);
+	if (written < 0 && errno == EINVAL && !tq->counts.trains)
+		return false;
+	fate = fate_of_write(written, len);
+	tq->counts.trains += fate == FATE_DELIVERED;
+	for (unsigned i = 0; i < count; i++)
+		packets[i]->fate = fate;
+	return true;
 }

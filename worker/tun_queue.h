@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
- * Our queue of the tunnel device: packets out of it, as packets that borrow its buffers with room in front;
- * packets into it, one write each. loop.c drives the reading half. */
+ * Our queue of the tunnel device: packets and super packets out of it, that borrow its buffers with
+ * room in front; packets into it, one write each or a train at a time. loop.c drives the reading half. */
 #ifndef WORKER_TUN_QUEUE_H
 #define WORKER_TUN_QUEUE_H
 
 #include "worker/batch.h"
 #include "worker/buffers.h"
+
+#include <sys/uio.h>
 
 struct io_uring_cqe;
 struct io_uring_sqe;
@@ -16,15 +18,16 @@ struct tun_queue_params {
 	int fd;		/* borrowed: non-blocking */
 	int header_len; /* bytes of virtio_net_hdr in front of each packet; TUN_HEADER_ASK: ask the device */
 	unsigned buffers; /* how many; 256 is a good number */
-	uint32_t payload; /* longest packet taken whole (tun-mtu-max + 256); longer ones come with
-			     FATE_TOO_LONG */
+	uint32_t payload; /* longest packet taken whole (tun-mtu-max + 256; 65535 with super packets); longer
+			     ones come with FATE_TOO_LONG */
 };
 
 struct tun_queue_counts {
 	uint64_t read_errors;	 /* the device was down or gone */
 	uint64_t out_of_buffers; /* the kernel found no buffer and stopped until we gave some back */
 	uint64_t pauses;	 /* times reading stopped because a link was full */
-	uint64_t checksums;	 /* packets whose checksum the kernel had left to us */
+	uint64_t offloads;	 /* packets with a checksum or segments that the kernel had left to us */
+	uint64_t trains;	 /* super packets written */
 };
 
 struct tun_queue {
@@ -37,7 +40,8 @@ struct tun_queue {
 	int64_t retry_at; /* mono_ms: not armed again before, after an error */
 	uint32_t payload;
 	struct buffers buffers;
-	struct batch arriving; /* filled by completions, handed out by loop.c */
+	struct batch arriving;		    /* filled by completions, handed out by loop.c */
+	struct iovec pieces[BATCH_MAX + 1]; /* of one train */
 	struct tun_queue_counts counts;
 };
 
@@ -54,6 +58,13 @@ void tun_queue_give_back(struct tun_queue *, const struct packet *);
  * (headroom; if there is less than that, nothing is overwritten). Never blocks. p->fate becomes DELIVERED,
  * TUNNEL_FULL or TUNNEL_ERROR (the device is down, gone, or does not like it). */
 void tun_queue_write(struct tun_queue *, struct packet *);
+
+/* Writes several packets as one super packet, `offload` (offload_len bytes, the rest of the header zero) in
+ * front of the first; of the others their first `skip` bytes are left out. All get the same fate. False, and
+ * no fate: the device has never taken any and does not know this kind; write them one by one, as they were.
+ */
+bool tun_queue_write_train(struct tun_queue *, const void *offload, size_t offload_len,
+	struct packet *const *packets, unsigned count, uint32_t skip);
 
 /* No further packets are read (those already read still arrive) until resumed. loop.c does both by itself as
  * links fill and drain. */

@@ -484,6 +484,24 @@ static void send_one_by_one(struct udp_link *link, const struct train *t, int er
 	}
 }
 
+/* The train's bytes as pieces; what lies one behind the other in memory is one piece. Returns how many. */
+static unsigned gather(const struct udp_link *link, const struct train *t, struct iovec *pieces)
+{
+	unsigned count = 0, i = t->first;
+	const uint8_t *end = NULL;
+
+	for (unsigned n = 0; n < t->count; n++, i = link->scratch->next[i]) {
+		const struct packet *p = link->queue[i];
+
+		if (p->at == end)
+			pieces[count - 1].iov_len += p->len;
+		else
+			pieces[count++] = (struct iovec){ p->at, p->len };
+		end = p->at + p->len;
+	}
+	return count;
+}
+
 /* Fills in one message per train, in order. A train whose peer cannot be spelled ends here and is left out:
  * `*kept` says which train each message is. Returns how many messages. */
 static unsigned make_messages(struct udp_link *link, unsigned trains, uint16_t *kept)
@@ -496,15 +514,14 @@ static unsigned make_messages(struct udp_link *link, unsigned trains, uint16_t *
 		const struct packet *first = link->queue[t->first];
 		struct link_control control = control_of(first, t->count > 1 ? t->size : 0);
 		struct msghdr *m = &s->messages[messages].msg_hdr;
-		unsigned i = t->first;
 
-		*m = (struct msghdr){ .msg_iov = &s->pieces[pieces], .msg_iovlen = t->count };
+		*m = (struct msghdr){ .msg_iov = &s->pieces[pieces] };
 		if (!address_message(link, m, messages, &first->peer_address, &control)) {
 			end_train(link, t, FATE_LINK_ERROR);
 			continue;
 		}
-		for (unsigned n = 0; n < t->count; n++, i = s->next[i])
-			s->pieces[pieces++] = (struct iovec){ link->queue[i]->at, link->queue[i]->len };
+		m->msg_iovlen = gather(link, t, m->msg_iov);
+		pieces += (unsigned)m->msg_iovlen;
 		kept[messages++] = (uint16_t)k;
 	}
 	return messages;

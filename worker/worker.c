@@ -24,8 +24,11 @@
 #include <unistd.h>
 
 enum {
-	LINK_BUFFERS = 512,
+	LINK_BUFFERS = 512, /* of one datagram */
+	LINK_TRAINS = 128,  /* of 64 KiB */
 	TUN_BUFFERS = 512,
+	TUN_TRAINS = 64,
+	SUPER_MAX = 65535,
 	PAYLOAD_EXTRA = 256,
 	PUBLISH_MS = 1000,
 	SECRET_MS = 1000,  /* how often the shared secrets and the clock are looked at */
@@ -305,28 +308,52 @@ static void share_secret(struct worker *w)
 	w->secret_at = w->now + SECRET_MS;
 }
 
-static int make_links(struct worker *w)
+static int make_links(struct worker *w, uint32_t payload)
 {
 	const struct inherited *born = w->born;
-	uint32_t payload = w->config->tun_mtu_max + PAYLOAD_EXTRA;
+	bool gro = w->config->offload;
 	int result = 0;
 
 	w->links = calloc(born->link_count ? born->link_count : 1, sizeof(*w->links));
 	if (!w->links)
 		return -ENOMEM;
 	for (unsigned i = 0; i < born->link_count && result == 0; i++) {
-		struct udp_link_params params = {
-			.fd = born->link_fds[i], .index = (uint16_t)i, .buffers = LINK_BUFFERS, .payload = payload };
+		struct udp_link_params params = { .fd = born->link_fds[i], .index = (uint16_t)i,
+			.buffers = gro ? LINK_TRAINS : LINK_BUFFERS, .payload = payload, .gro = gro, .no_trains = !gro };
 		result = udp_link_init(&w->links[i], &params);
 		w->link_count += result == 0;
 	}
-	if (result == 0 && born->tun_fd >= 0) {
-		struct tun_queue_params params = {
-			.fd = born->tun_fd, .header_len = TUN_HEADER_ASK, .buffers = TUN_BUFFERS, .payload = payload };
-		result = tun_queue_init(&w->tun, &params);
-		w->has_tun = result == 0;
-	}
 	return result;
+}
+
+static int make_tunnel(struct worker *w, uint32_t payload)
+{
+	const struct inherited *born = w->born;
+	struct tun_queue_params params = { .fd = born->tun_fd, .header_len = TUN_HEADER_ASK, .buffers = TUN_BUFFERS,
+		.payload = payload };
+	int result;
+
+	if (born->tun_fd < 0)
+		return 0;
+	if (born->tun_trains) {
+		params.buffers = TUN_TRAINS;
+		params.payload = SUPER_MAX;
+	}
+	result = tun_queue_init(&w->tun, &params);
+	w->has_tun = result == 0;
+	w->joins = w->has_tun && born->tun_trains;
+	w->joins_udp = w->joins && born->tun_udp_trains;
+	return result;
+}
+
+static int make_ways(struct worker *w)
+{
+	uint32_t payload = w->config->tun_mtu_max + PAYLOAD_EXTRA;
+	int result = make_links(w, payload);
+
+	if (result == 0)
+		result = make_tunnel(w, payload);
+	return result == 0 && !outbound_init(w, payload) ? -ENOMEM : result;
 }
 
 static int make_loop(struct worker *w)
@@ -372,7 +399,7 @@ static bool be_born(struct worker *w)
 	int error;
 
 	pin(w);
-	error = make_links(w);
+	error = make_ways(w);
 	if (!error && w->config->mlock && mlockall(MCL_CURRENT | MCL_FUTURE) < 0) {
 		worker_log(w, 0, "worker %u cannot lock its memory: %s (raise RLIMIT_MEMLOCK)", w->born->index,
 			strerror(errno));

@@ -22,6 +22,8 @@ struct packet {
 	enum fate fate;
 	uint16_t link;   /* listener it came by or leaves by */
 	uint16_t buffer; /* which buffer, for whoever lent it */
+	uint8_t offload; /* so many bytes in front of `at` say that it is a super packet or lacks its checksum: what
+			  * common/inner/inner.h calls struct inner_offload; 0: a packet like any other */
 	uint8_t source;  /* who lent the buffer: enum packet_source of worker/batch.h */
 	struct link_address peer_address;  /* the peer's: from where, or to where */
 	struct link_address local_address; /* ours, as the datagram named it (port 0); family 0: not known */

@@ -23,7 +23,7 @@
 enum {
 	DATA_OVERHEAD_V1 = 1 + 4 + 16,
 	DATA_OVERHEAD_V2 = 4 + 4 + 16,
-	DATA_HEADROOM = 64,       /* free bytes that seal() wants in front of a packet */
+	DATA_HEADROOM = 64,       /* room to leave in front of a packet; seal() writes DATA_OVERHEAD_V2 of it at most */
 	DATA_BATCH = 128,         /* most jobs in one call */
 	REPLAY_BITS = 2048,       /* widest replay window */
 	PACKET_ID_BLOCK = 1024,   /* ids reserved at once */
@@ -115,7 +115,7 @@ struct data_job {
 	enum fate fate; /* in: FATE_NONE, others are skipped; out: FATE_NONE or why it ended */
 };
 
-/* Inner packets to datagrams: needs DATA_HEADROOM bytes in front of `at`; the tag goes in front, nothing is
+/* Inner packets to datagrams: needs DATA_OVERHEAD_V2 bytes in front of `at`; the tag goes in front, nothing is
  * appended. Fates: FATE_KEY_EXHAUSTED (also: another owner has the session now), FATE_EMPTY. n <= DATA_BATCH.
  * Jobs of one key keep their order. After a fate the job's bytes have no meaning. */
 void data_seal(struct data_job *jobs, size_t n);

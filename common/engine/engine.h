@@ -22,7 +22,8 @@ typedef struct vpn_session vpn_session;   /* one peer */
 enum {
 	VPN_ERROR_TEXT = 256,
 	VPN_DATAGRAM_MAX = 2048,   /* room that vpn_session_transmit() wants */
-	VPN_HEADROOM = 64,         /* free bytes in front of a packet that is sealed */
+	VPN_HEADROOM = 64,         /* room to leave in front of a packet that is sealed, where it costs nothing */
+	VPN_OVERHEAD = 24,         /* bytes that sealing writes in front of a packet, at most; nothing behind it */
 	VPN_BATCH = 128,           /* most jobs in one call */
 	VPN_STATIC_KEY = 256,
 	VPN_SERVER_KEY = 128,
@@ -229,7 +230,7 @@ typedef struct vpn_job {
 /* Datagrams (DATA_V1, DATA_V2) to inner packets. FATE_CONSUMED: a ping or the like. n <= VPN_BATCH. Datagrams of one
  * session keep their order. */
 void vpn_open(vpn_job *jobs, size_t n, vpn_ms now);
-/* Inner packets to datagrams; VPN_HEADROOM bytes in front of `data` are free. n <= VPN_BATCH. */
+/* Inner packets to datagrams; VPN_OVERHEAD bytes in front of `data` are free. n <= VPN_BATCH. */
 void vpn_seal(vpn_job *jobs, size_t n, vpn_ms now);
 
 /* -- for clients and tests -- */

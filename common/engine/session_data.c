@@ -10,6 +10,8 @@ static const uint8_t occ_prefix[16] = { 0x28, 0x7f, 0x34, 0x6b, 0xd4, 0xef, 0x7a
 
 enum { OCC_LOAD_REQUEST = 2, OCC_LOAD = 3, OCC_MTU_REQUEST = 4, OCC_MTU_REPLY = 5, OCC_EXIT = 6 };
 
+_Static_assert((int)VPN_OVERHEAD == (int)DATA_OVERHEAD_V2 && (int)DATA_OVERHEAD_V1 <= (int)DATA_OVERHEAD_V2,
+	"what sealing puts in front");
 _Static_assert((int)VPN_HEADROOM == (int)DATA_HEADROOM && (int)VPN_BATCH == (int)DATA_BATCH, "one set of limits");
 
 static void hear_occ(struct vpn_session *s, struct bytes in)

@@ -57,20 +57,22 @@ def small(bench):
 
 def latency(bench):
     """6: pings of one client, idle and while another loads the server both ways."""
-    def note(when, times):
+    def note(when, got):
+        times, lost = got
+        bench.note(6, f"ping {when}, lost", "%", lost)
         for name, part in (("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)):
             bench.note(6, f"ping {when}, {name}", "ms", traffic.percentile(times, part))
-    times = bench.attempt(lambda: traffic.pings(bench.net, 1, bench.seconds * 1.5))
-    if times:
-        note("idle", times)
+    got = bench.attempt(lambda: traffic.pings(bench.net, 1, bench.seconds * 1.5))
+    if got:
+        note("idle", got)
     seconds = int(max(2, bench.seconds * 1.5))
     loads = [traffic.iperf_start(bench.net, 0, seconds + 1), traffic.iperf_start(bench.net, 2, seconds + 1, "-R")]
     time.sleep(0.3)
-    times = bench.attempt(lambda: traffic.pings(bench.net, 1, seconds - 0.3))
+    got = bench.attempt(lambda: traffic.pings(bench.net, 1, seconds - 0.3))
     for process in loads:
         bench.attempt(lambda: traffic.iperf_end(process, seconds))
-    if times:
-        note("under full load", times)
+    if got:
+        note("under full load", got)
 
 
 CONNECTED_ITEMS = ((1, cost), (2, throughput), (3, small), (6, latency))

@@ -66,37 +66,47 @@ def save_json(path, figures, about):
         f.write("\n")
 
 
-def save_svg(path, figures, title, called, against="stock"):
-    """A bar for each figure: how many times better (to the right) or worse than `against`; each step doubles."""
-    rows = [(item, f"{name}, {unit}", more, m["hub"], m[against]) for item, name, unit, more, m, _ in figures.medians()
-            if m.get("hub") and m.get(against)]
-    line, left, middle, step, top = 18, 410, 610, 60, 62
-    items = sorted({r[0] for r in rows})
-    height = top + line * (len(rows) + 2 * len(items)) + 30
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="1180" height="{height}" font-family="sans-serif" '
+STEP, MIDDLE, LINE, TOP, LEAST, MOST = 60, 610, 20, 62, -3, 6  # pixels a doubling, of 1x, a row, above rows; doublings
+
+
+def bar(y, height, better, colours):
+    """From the middle to the right: `better` times better; to the left: worse."""
+    doublings = max(LEAST, min(MOST, math.log2(better)))
+    x, width = MIDDLE + min(0, doublings) * STEP, abs(doublings) * STEP
+    return f'<rect x="{x:.1f}" y="{y}" width="{max(width, 1):.1f}" height="{height}" fill="{colours[better < 1]}"/>'
+
+
+def save_svg(path, figures, title, called, against=(("stock", ("#2a7d4f", "#b3412f")), ("tuned", ("#9ccbb0", "#e0a89d")))):
+    """For each figure a bar to each of the others: how many times better (to the right) or worse; a step doubles."""
+    rows = [(item, f"{name}, {unit}", more, m) for item, name, unit, more, m, _ in figures.medians()
+            if m.get("hub") and any(m.get(other) for other, _ in against)]
+    height = TOP + LINE * (len(rows) + 2 * len({r[0] for r in rows})) + 30
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="1240" height="{height}" font-family="sans-serif" '
            f'font-size="12">', '<rect width="100%" height="100%" fill="white"/>',
            f'<text x="10" y="22" font-size="16">{escape(title)}</text>',
-           f'<text x="10" y="42" fill="#555">How many times better than {escape(called[against])}; to the left: worse. '
-           'At the right: the medians.</text>']
-    for power in range(-3, 7):
-        x = middle + power * step
-        out.append(f'<line x1="{x}" y1="{top - 4}" x2="{x}" y2="{height - 24}" stroke="{"#888" if not power else "#ddd"}"/>')
-        label = f"{2 ** power}×" if power >= 0 else f"1/{2 ** -power}"
+           f'<text x="10" y="42" fill="#555">How many times better than {escape(called[against[0][0]])} (dark) and '
+           f'{escape(called[against[1][0]])} (light); to the left: worse. At the right: the three medians.</text>']
+    for power in range(LEAST, MOST + 1):
+        x = MIDDLE + power * STEP
+        out.append(f'<line x1="{x}" y1="{TOP - 4}" x2="{x}" y2="{height - 24}" stroke="{"#ddd" if power else "#888"}"/>')
+        label = f"{2 ** power}\u00d7" if power >= 0 else f"1/{2 ** -power}"
         out.append(f'<text x="{x}" y="{height - 8}" text-anchor="middle" fill="#555">{label}</text>')
-    y, last = top, None
-    for item, name, more, ours, theirs in rows:
+    y, last = TOP, None
+    for item, name, more, medians in rows:
         if item != last:
-            y += line if last else 0
-            out.append(f'<text x="10" y="{y + 13}" font-weight="bold">{item}. {escape(ITEMS[item])}</text>')
-            y += line
+            y += LINE if last else 0
+            out.append(f'<text x="10" y="{y + 14}" font-weight="bold">{item}. {escape(ITEMS[item])}</text>')
+            y += LINE
             last = item
-        better = max(-3.0, min(6.0, math.log2(ours / theirs if more else theirs / ours)))
-        x, width = (middle, better * step) if better >= 0 else (middle + better * step, -better * step)
-        out.append(f'<text x="{left - 8}" y="{y + 13}" text-anchor="end">{escape(name)}</text>')
-        out.append(f'<rect x="{x:.1f}" y="{y + 3}" width="{max(width, 1):.1f}" height="{line - 6}" '
-                   f'fill="{"#2a7d4f" if better >= 0 else "#b3412f"}"/>')
-        out.append(f'<text x="1170" y="{y + 13}" text-anchor="end">{short(ours)} : {short(theirs)}</text>')
-        y += line
+        ours = medians["hub"]
+        out.append(f'<text x="402" y="{y + 14}" text-anchor="end">{escape(name)}</text>')
+        for i, (other, colours) in enumerate(against):
+            theirs = medians.get(other)
+            if theirs:
+                out.append(bar(y + 2 + 9 * i, 9 - 2 * i, ours / theirs if more else theirs / ours, colours))
+        texts = [short(ours)] + [short(medians[o]) for o, _ in against if medians.get(o) is not None]
+        out.append(f'<text x="1230" y="{y + 14}" text-anchor="end">{" : ".join(texts)}</text>')
+        y += LINE
     out.append("</svg>")
     with open(path, "w") as f:
         f.write("\n".join(out) + "\n")

@@ -129,14 +129,14 @@ def packets(server, seconds, way, size, *words):
 
 
 def pings(net, index, seconds, interval=0.003):
-    """Round trips in milliseconds, sorted; a lost one is worse than all others."""
+    """Round trips in milliseconds, sorted, and the share that was lost in percent."""
     count = int(seconds / interval)
     text = run("ping", "-n", "-c", count, "-i", interval, "-W", 1, servers.ADDRESS, namespace=net.clients[index],
                check=False, timeout=seconds * 3 + 20)
     times = sorted(float(t) for t in re.findall(r"time=([\d.]+) ms", text))
     if not times:
         raise Failed(f"ping: {text[-300:]}")
-    return times + [1000.0] * (count - len(times))
+    return times, 100.0 * (count - len(times)) / count
 
 
 def percentile(times, part):

@@ -119,6 +119,30 @@ START_TEST(a_device_with_one_queue_is_shared)
 }
 END_TEST
 
+START_TEST(offloads_are_asked_for_when_wanted_and_taken_back_from_a_device_that_stays)
+{
+	fresh_namespace();
+	struct tunnel t;
+	ck_assert_int_eq(tunnel_open(&config, 2, &t), 0);
+	ck_assert(!t.trains && !t.udp_trains);
+	tunnel_close(&t);
+	make_persistent("vpn7", IFF_MULTI_QUEUE);
+	config.dev = "vpn7";
+	config.offload = true;
+	ck_assert_int_eq(tunnel_open(&config, 2, &t), 0);
+	ck_assert(t.trains);
+	int fd = t.queues[1];
+	/* Whether a kernel has USO is its own affair; that it says so truly is not. */
+	ck_assert(t.udp_trains == (ioctl(fd, TUNSETOFFLOAD, 0x61) == 0));
+	ck_assert_int_eq(ioctl(fd, TUNSETOFFLOAD, 7), 0);
+	tunnel_close(&t);
+	config.offload = false;
+	ck_assert_int_eq(tunnel_open(&config, 2, &t), 0);
+	ck_assert(!t.trains);
+	tunnel_close(&t);
+}
+END_TEST
+
 START_TEST(a_device_in_use_or_with_too_long_a_name_is_refused)
 {
 	fresh_namespace();
@@ -254,6 +278,7 @@ int main(void)
 	tcase_add_test(t, dev_null_has_no_queue);
 	tcase_add_test(t, a_persistent_device_is_opened_and_stays);
 	tcase_add_test(t, a_device_with_one_queue_is_shared);
+	tcase_add_test(t, offloads_are_asked_for_when_wanted_and_taken_back_from_a_device_that_stays);
 	tcase_add_test(t, a_device_in_use_or_with_too_long_a_name_is_refused);
 	tcase_add_test(t, the_device_gets_its_mtu_queue_length_addresses_and_routes);
 	tcase_add_test(t, net30_has_one_other_end);

@@ -75,6 +75,31 @@ START_TEST(a_train_arrives_as_the_datagrams_it_was_made_of)
 }
 END_TEST
 
+/* Three in a row, a gap, three in a row; the last one short. */
+START_TEST(a_train_may_lie_in_one_piece_in_two_or_in_many)
+{
+	uint8_t *at_once = bytes[0];
+
+	begin();
+	for (unsigned i = 0; i < 6; i++) {
+		uint32_t len = i == 5 ? 11 : 700;
+
+		packets[i] = (struct packet){
+			.at = at_once + i * 700 + (i >= 3 ? 13 : 0), .len = len, .peer_address = peer_at
+		};
+		memset(packets[i].at, (int)i, len);
+		udp_link_queue(&link_, &packets[i]);
+	}
+	udp_link_flush(&link_);
+	for (unsigned i = 0; i < 6; i++) {
+		ck_assert_int_eq(packets[i].fate, FATE_DELIVERED);
+		expect(i, i == 5 ? 11 : 700);
+	}
+	if (link_.trains)
+		ck_assert_uint_eq(link_.counts.trains, 1);
+}
+END_TEST
+
 START_TEST(without_trains_the_same_datagrams_arrive)
 {
 	begin_with(AF_INET, loopback4, (struct udp_link_params){ .no_trains = true });
@@ -456,6 +481,7 @@ int main(void)
 	TCase *tcase = tcase_create("udp_link");
 
 	tcase_add_test(tcase, a_train_arrives_as_the_datagrams_it_was_made_of);
+	tcase_add_test(tcase, a_train_may_lie_in_one_piece_in_two_or_in_many);
 	tcase_add_test(tcase, without_trains_the_same_datagrams_arrive);
 	tcase_add_test(tcase, sizes_and_limits_end_trains_and_order_is_kept);
 	tcase_add_test(tcase, more_than_64_datagrams_or_65507_bytes_are_several_trains);
