@@ -13,6 +13,7 @@
 #define MASTER_HELPER_INTERNAL_H
 
 #include "conf/client_file.h"
+#include "master/clock.h"
 #include "master/client_files.h"
 #include "master/helper.h"
 #include "master/helper_plan.h"
@@ -73,7 +74,6 @@ struct helper_state {
 	unsigned log_dropped;
 };
 
-mono_ms helper_now(void);
 /* A line for the master's log. */
 __attribute__((format(printf, 3, 4))) void helper_log(
 	struct helper_state *h, int level, const char *format, ...);

@@ -199,7 +199,7 @@ static int start(struct helper_state *h, struct job *job, char *const *words, co
 	environment_set(&e, "script_type", type);
 	int error = e.failed ? -ENOMEM
 			     : script_start(argv, environment_vector(&e), true,
-				       helper_now() + h->plan.script_ms, &job->script);
+				       master_now() + h->plan.script_ms, &job->script);
 	environment_clear(&e);
 	if (error)
 		helper_log(h, 0, "%s for %s cannot be started: %s", type, job->name, strerror(-error));
@@ -348,7 +348,7 @@ static bool begin_connect(struct helper_state *h, struct job *job)
 	slot->client->generation = job->request->generation;
 	slot->client->connected_unix = job->request->connected_unix;
 	tell_client(&slot->client->facts, job->request);
-	job->give_up_at = helper_now() + h->plan.deferred_ms;
+	job->give_up_at = master_now() + h->plan.deferred_ms;
 	if (!read_own_file(h, job))
 		return refuse(h, job);
 	return h->plan.connect ? start_connect(h, job) : allow(h, job);

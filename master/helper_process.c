@@ -18,13 +18,6 @@
 
 enum { SLOTS_MAX = 1 << 24, SERVE_MAX = 64 /* requests of one worker in one turn */ };
 
-mono_ms helper_now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (mono_ms)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 void helper_log(struct helper_state *h, int level, const char *format, ...)
 {
 	struct helper_report r = { .kind = HELPER_REPORT_LOG, .level = level };
@@ -378,10 +371,10 @@ _Noreturn void helper_live(int control)
 		begin_waiting(h);
 		if (h->finishing && finish(h))
 			break;
-		nfds_t count = fill(h, polls, helper_now(), &wait_ms);
+		nfds_t count = fill(h, polls, master_now(), &wait_ms);
 		if (poll(polls, count, wait_ms) < 0 && errno != EINTR)
 			_exit(1);
-		continue_running(h, helper_now());
+		continue_running(h, master_now());
 		for (unsigned w = 0; w < SHM_MAX_WORKERS; w++)
 			if (polls[1 + w].fd >= 0 && polls[1 + w].revents)
 				serve(h, w);

@@ -6,8 +6,8 @@
 
 #include "common/base/sanitizer.h"
 #include "common/base/secret.h"
-#include "common/base/time.h"
 #include "common/tls/tls.h"
+#include "master/clock.h"
 #include "master/log.h"
 #include "master/privilege.h"
 #include "shm/segment.h"
@@ -56,13 +56,6 @@ struct holder {
 	mono_ms reported_at;
 	uint64_t given, refused, delayed, reported;
 };
-
-static mono_ms now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (mono_ms)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* -- in the keyholder -- */
 
@@ -189,7 +182,7 @@ static void serve_all(struct holder *h)
 	for (;;) {
 		struct pollfd polls[1 + SHM_MAX_WORKERS];
 		unsigned open_channels = 0, throttled = 0;
-		fill_tokens(h, now_ms());
+		fill_tokens(h, master_now());
 		polls[0] = (struct pollfd){ .fd = h->control, .events = POLLIN };
 		for (unsigned w = 0; w < SHM_MAX_WORKERS; w++) {
 			const struct channel *c = &h->channels[w];
@@ -213,10 +206,10 @@ static void serve_all(struct holder *h)
 		}
 		uint64_t trouble = h->refused + h->delayed;
 		if (h->control >= 0 && trouble != h->reported &&
-			now_ms() - h->reported_at >= REPORT_EVERY_MS) {
+			master_now() - h->reported_at >= REPORT_EVERY_MS) {
 			tell(h->control, REPORT_COUNTS, h, "");
 			h->reported = trouble;
-			h->reported_at = now_ms();
+			h->reported_at = master_now();
 		}
 	}
 }
@@ -253,7 +246,9 @@ _Noreturn static void keyholder_run(const struct keyholder_birth *birth, pid_t p
 		}
 		tell(control, REPORT_WARNING, NULL, error);
 	}
-	struct holder h = { .key = key, .control = control, .filled_at = now_ms(), .reported_at = now_ms() };
+	struct holder h = {
+		.key = key, .control = control, .filled_at = master_now(), .reported_at = master_now()
+	};
 	for (unsigned w = 0; w < SHM_MAX_WORKERS; w++)
 		h.channels[w].fd = -1;
 	key_source_close(&b.source);
@@ -275,10 +270,10 @@ _Noreturn static void keyholder_run(const struct keyholder_birth *birth, pid_t p
 /* Waits for the word that it is ready. */
 static int await_ready(int control, char error[KEYHOLDER_ERROR_MAX])
 {
-	mono_ms deadline = now_ms() + START_DEADLINE_MS;
+	mono_ms deadline = master_now() + START_DEADLINE_MS;
 	for (;;) {
 		struct pollfd p = { .fd = control, .events = POLLIN };
-		span_ms left = deadline - now_ms();
+		span_ms left = deadline - master_now();
 		struct report r;
 		if (left <= 0 || poll(&p, 1, (int)left) == 0) {
 			snprintf(error, KEYHOLDER_ERROR_MAX, "the keyholder does not answer");

@@ -4,8 +4,8 @@
 #ifndef MASTER_MASTER_H
 #define MASTER_MASTER_H
 
-#include "common/base/time.h"
 #include "conf/config.h"
+#include "master/clock.h"
 #include "master/helper.h"
 #include "master/keyholder.h"
 #include "master/listen.h"
@@ -155,7 +155,5 @@ void keyholder_reborn(struct master *m);
 void crl_watch(struct master *m);
 /* Opens the log as the configuration says. */
 int log_configure(const struct config *config);
-
-mono_ms master_now(void);
 
 #endif

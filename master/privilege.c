@@ -123,8 +123,6 @@ static int deny_the_unneeded(bool programs)
 
 int privilege_reduce_master(bool programs, bool gain)
 {
-	if (geteuid() != 0)
-		return 0;
 	if (capng_get_caps_process() < 0)
 		return -EPERM;
 	for (int cap = 0; cap <= CAP_LAST_CAP; cap++)
@@ -132,7 +130,10 @@ int privilege_reduce_master(bool programs, bool gain)
 			capng_update(CAPNG_DROP,
 				CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE | CAPNG_BOUNDING_SET,
 				(unsigned)cap);
-	if (capng_apply(CAPNG_SELECT_BOTH) < 0)
+		else if (!programs)
+			capng_update(CAPNG_DROP, CAPNG_INHERITABLE, (unsigned)cap);
+	/* another account has what a supervisor gave it, but not the right to cut the bounding set */
+	if (capng_apply(geteuid() == 0 ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS) < 0)
 		return -EPERM;
 	if (gain)
 		return 0; /* a filter would take from a later helper's scripts what it promises them */
@@ -141,9 +142,19 @@ int privilege_reduce_master(bool programs, bool gain)
 	return deny_the_unneeded(programs);
 }
 
-/* Becomes another account with no other group and no way back by itself. */
+/* Root's go with the uid; those that a supervisor gave to another account do not, and a script would inherit
+ * them. */
+static int drop_capabilities(void)
+{
+	capng_clear(CAPNG_SELECT_CAPS);
+	return capng_apply(CAPNG_SELECT_CAPS) < 0 ? -EPERM : 0;
+}
+
+/* Becomes another account with no other group, no capability and no way back by itself. */
 static int change_ids(uid_t uid, gid_t gid)
 {
+	if (geteuid() != 0)
+		return drop_capabilities();
 	if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
 		return -errno;
 	uid_t r, e, s;
@@ -151,7 +162,9 @@ static int change_ids(uid_t uid, gid_t gid)
 	if (getresuid(&r, &e, &s) < 0 || r != uid || e != uid || s != uid || getresgid(&gr, &ge, &gs) < 0 ||
 		gr != gid || ge != gid || gs != gid)
 		return -EPERM;
-	return uid != 0 && setuid(0) == 0 ? -EPERM : 0; /* there is a way back */
+	if (uid != 0 && setuid(0) == 0)
+		return -EPERM; /* there is a way back */
+	return drop_capabilities();
 }
 
 /* Not dumpable, and gone with the parent: after the uid change, which would undo it. */
@@ -164,14 +177,13 @@ static int tie_to_parent(pid_t parent)
 
 int privilege_drop_all(uid_t uid, gid_t gid, pid_t parent)
 {
-	if (geteuid() == 0) {
-		for (int cap = 0; cap <= CAP_LAST_CAP; cap++)
-			if (prctl(PR_CAPBSET_READ, cap) == 1 && prctl(PR_CAPBSET_DROP, cap) < 0)
-				return -errno;
-		int error = change_ids(uid, gid);
-		if (error)
-			return error;
-	}
+	/* all that the kernel has, also those that are newer than our headers */
+	for (int cap = 0; geteuid() == 0 && prctl(PR_CAPBSET_READ, cap) >= 0; cap++)
+		if (prctl(PR_CAPBSET_READ, cap) == 1 && prctl(PR_CAPBSET_DROP, cap) < 0)
+			return -errno;
+	int error = change_ids(uid, gid);
+	if (error)
+		return error;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
 	return tie_to_parent(parent);
@@ -179,7 +191,7 @@ int privilege_drop_all(uid_t uid, gid_t gid, pid_t parent)
 
 int privilege_drop_ids(uid_t uid, gid_t gid, pid_t parent)
 {
-	int error = geteuid() == 0 ? change_ids(uid, gid) : 0;
+	int error = change_ids(uid, gid);
 	return error ? error : tie_to_parent(parent);
 }
 

@@ -20,8 +20,8 @@ int privilege_account(const struct config *config, uid_t *uid, gid_t *gid);
 void privilege_prepare(size_t fds, size_t locked, const struct config *config);
 /* For the master, once everything stands: keeps only the capabilities that births, reload and the end need,
  * in the bounding set too. `programs`: may still start other programs, directly or through a later helper;
- * `gain`: and those may gain rights (hub.script-sudo). As another than root: nothing to give up. 0 or a
- * negative errno. */
+ * `gain`: and those may gain rights (hub.script-sudo). As another than root: the same, of what a supervisor
+ * gave. 0 or a negative errno. */
 int privilege_reduce_master(bool programs, bool gain);
 
 /* For every child, first of all: signals as a new process has them, every descriptor above 2 closed but the

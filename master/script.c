@@ -2,6 +2,8 @@
  * The life of a script. */
 #include "master/script.h"
 
+#include "master/clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -15,13 +17,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-static mono_ms now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (mono_ms)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* -- in the child -- */
 
@@ -174,14 +169,14 @@ int script_run(const char *const *words, const char *const *environment, span_ms
 	void *context)
 {
 	struct script s;
-	int status = 0, error = script_start(words, environment, false, now_ms() + limit_ms, &s);
+	int status = 0, error = script_start(words, environment, false, master_now() + limit_ms, &s);
 
 	if (error)
 		return error;
 	while (!script_ended(&s, &status)) {
 		struct pollfd polls[2] = { { .fd = s.pid_fd, .events = POLLIN },
 			{ .fd = s.output_fd, .events = POLLIN } };
-		span_ms left = s.kill_at - now_ms();
+		span_ms left = s.kill_at - master_now();
 		if (left <= 0) {
 			script_kill(&s);
 			break;

@@ -4,6 +4,7 @@
 #include "master/status.h"
 
 #include "common/base/text.h"
+#include "master/clock.h"
 #include "master/log.h"
 #include "master/runtime.h"
 #include "shm/peers.h"
@@ -179,14 +180,13 @@ void status_print(FILE *out, const struct status_facts *facts, const struct shm 
 
 static struct status_facts facts_now(const struct config *config)
 {
-	struct timespec wall, mono;
+	struct timespec wall;
 	clock_gettime(CLOCK_REALTIME, &wall);
-	clock_gettime(CLOCK_MONOTONIC, &mono);
 	struct status_facts facts = { .version = config->status_version,
 		.listeners = config->listeners,
 		.listener_count = config->listener_count,
 		.now_unix = wall.tv_sec,
-		.now_ms = (mono_ms)mono.tv_sec * 1000 + mono.tv_nsec / 1000000 };
+		.now_ms = master_now() };
 	for (unsigned l = 1; l < config->listener_count; l++)
 		facts.name_protocol |= config->listeners[l].proto != config->listeners[0].proto;
 	return facts;

@@ -35,13 +35,6 @@ enum {
 	READ_MAX = 64 /* messages of one worker in one turn */
 };
 
-mono_ms master_now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (mono_ms)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static void watch(struct master *m, int fd, uint32_t what)
 {
 	struct epoll_event event = { .events = EPOLLIN, .data.u32 = what };

@@ -39,7 +39,9 @@ bool last_words_take(struct shm *shm, unsigned worker, struct last_words_copy *o
 	if (len > LAST_WORDS_TEXT)
 		len = LAST_WORDS_TEXT;
 	out->signal = place->signal;
-	out->slot = place->slot < shm->sizes.max_clients ? place->slot : PEER_NONE;
+	volatile const uint32_t *shared_slot = &place->slot;
+	uint32_t slot = *shared_slot;
+	out->slot = slot < shm->sizes.max_clients ? slot : PEER_NONE;
 	out->address = place->address;
 	memcpy(text, place->text, len);
 	text_escape(out->text, sizeof(out->text), text, strnlen(text, len), NULL);

@@ -110,16 +110,9 @@ size_t shm_bytes(const struct shm_sizes *sizes)
 	return places_of(&s).total;
 }
 
-static uint64_t layout_add(uint64_t hash, const char *name, size_t size)
-{
-	for (; *name; name++)
-		hash = (hash ^ (uint8_t)*name) * 0x100000001b3u;
-	return (hash ^ size) * 0x100000001b3u;
-}
-
 uint64_t shm_layout(void)
 {
-	uint64_t hash = layout_add(0xcbf29ce484222325u, "header", sizeof(struct shm_header));
+	uint64_t hash = layout_add(LAYOUT_START, "header", sizeof(struct shm_header));
 
 #define TABLE(name, type, count, what) hash = layout_add(hash, #name, sizeof(type));
 #include "shm/tables.def"

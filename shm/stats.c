@@ -40,16 +40,9 @@ bool stats_places(const struct stats_sizes *s, struct stats_offsets *out)
 	return true;
 }
 
-static uint64_t layout_add(uint64_t hash, const char *name, size_t size)
-{
-	for (; *name; name++)
-		hash = (hash ^ (uint8_t)*name) * 0x100000001b3u;
-	return (hash ^ size) * 0x100000001b3u;
-}
-
 uint64_t stats_layout(void)
 {
-	uint64_t hash = layout_add(0xcbf29ce484222325u, "header", sizeof(struct stats_header));
+	uint64_t hash = layout_add(LAYOUT_START, "header", sizeof(struct stats_header));
 
 #define TABLE(name, type, count, what) hash = layout_add(hash, #name, sizeof(type));
 #include "shm/stats.def"

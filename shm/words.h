@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * Inside shm/ only: whole structs in shared memory as 64-bit atomic words, and the sequence lock over them.
- * Data words are stored with release and loaded with acquire order: whoever saw a new word also sees that the
- * version was odd before it, so no fence is needed and ThreadSanitizer understands it. */
+ * Inside shm/ only: whole structs in shared memory as 64-bit atomic words, the sequence lock over them, and
+ * the number that stands for a layout. Data words are stored with release and loaded with acquire order:
+ * whoever saw a new word also sees that the version was odd before it, so no fence is needed and
+ * ThreadSanitizer understands it. */
 #ifndef SHM_WORDS_H
 #define SHM_WORDS_H
 
@@ -12,6 +13,16 @@
 #include <string.h>
 
 enum { SEQUENCE_TRIES = 64 };
+
+/* The layout numbers of both segments (FNV-1a): start with this, add every name and size. */
+#define LAYOUT_START 0xcbf29ce484222325u
+
+static inline uint64_t layout_add(uint64_t hash, const char *name, size_t size)
+{
+	for (; *name; name++)
+		hash = (hash ^ (uint8_t)*name) * 0x100000001b3u;
+	return (hash ^ size) * 0x100000001b3u;
+}
 
 static inline void words_store(_Atomic uint64_t *to, const void *from, size_t count)
 {

@@ -4,6 +4,7 @@ files. And that the private key is in the keyholder's memory and in no other."""
 import fcntl
 import os
 import re
+import shutil
 import signal
 import stat
 import subprocess
@@ -48,25 +49,26 @@ def caps(facts, name):
     return int(facts[name], 16)
 
 
-def sealed(folder, *lines, workers=2):
-    return hub.hub_config(folder, f"status {folder}/status 1", f"writepid {folder}/pid", *lines, workers=workers)
+def config(folder, *lines, **how):
+    return hub.hub_config(folder, f"status {folder}/status 1", f"writepid {folder}/pid", *lines, **how)
 
 
-def check_process(name, pid):
+def check_process(name, pid, uid=NOBODY):
     facts = status(pid)
     expect(facts["NoNewPrivs"] == "1", f"{name} may gain privileges")
-    expect(facts["Seccomp"] == "2", f"{name} has no filter")
+    if name != "vpn-helper": # it starts programs of which nobody knows what they call
+        expect(facts["Seccomp"] == "2", f"{name} has no filter")
     with open(f"/proc/{pid}/limits") as f:
         limits = f.read()
     expect(re.search(r"Max core file size +0 +0 ", limits), f"{name} may leave a core")
     expect(facts["CapInh"] == facts["CapAmb"] == "0" * 16, f"{name} hands capabilities on")
     if name == "master":
-        for which in ("CapEff", "CapPrm", "CapBnd"):
+        for which in ("CapEff", "CapPrm") + (("CapBnd",) if uid == NOBODY else ()):
             expect(not caps(facts, which) & ~MASTER_MAY, f"{name} {which} {facts[which]}")
         return
-    expect(set(facts["Uid"].split()) == {str(NOBODY)}, f"{name} Uid {facts['Uid']}")
+    expect(set(facts["Uid"].split()) == {str(uid)}, f"{name} Uid {facts['Uid']}")
     expect("0" not in facts["Gid"].split() and not facts["Groups"], f"{name} Gid {facts['Gid']} {facts['Groups']}")
-    for which in ("CapEff", "CapPrm", "CapBnd"):
+    for which in ("CapEff", "CapPrm") + (("CapBnd",) if uid == NOBODY else ()):
         expect(caps(facts, which) == 0, f"{name} {which} {facts[which]}")
     # of a process that is not dumpable these belong to root, whatever its account
     expect(os.stat(f"/proc/{pid}/environ").st_uid == 0, f"{name} is dumpable")
@@ -75,7 +77,7 @@ def check_process(name, pid):
 def test_every_process_has_given_up_what_it_does_not_need(folder):
     hub.make_pki(folder)
     with netns.Net(1, folder) as net:
-        it = hub.Hub(net, sealed(folder))
+        it = hub.Hub(net, config(folder))
         found = processes(it)
         expect(set(found) == {"master", "vpn-keyholder", "vpn-worker-0", "vpn-worker-1"}, f"{found}")
         for name, pid in found.items():
@@ -88,6 +90,54 @@ def test_every_process_has_given_up_what_it_does_not_need(folder):
         wait_for("a successor", lambda: processes(it).get("vpn-worker-0", found["vpn-worker-0"]) !=
                  found["vpn-worker-0"] and it.stats().workers[0]["state"] == 2)
         check_process("vpn-worker-0", processes(it)["vpn-worker-0"])
+
+
+def test_the_helper_and_its_scripts_have_no_right_of_their_own(folder):
+    hub.make_pki(folder)
+    script = hub.write(folder, "connect", "#!/bin/sh\ngrep -E '^(Uid|Gid|Groups|Cap|NoNew)' /proc/self/status\n")
+    os.chmod(script, 0o755)
+    with netns.Net(1, folder) as net:
+        it = hub.Hub(net, config(folder, "script-security 2", f"client-connect {script}"))
+        helper = processes(it)["vpn-helper"]
+        check_process("vpn-helper", helper)
+        expect(not [to for to in descriptors(helper).values() if "memfd" in to or "eventfd" in to or "tun" in to or
+                    to.startswith(folder) and not to.endswith("hub.log")], f"the helper has {descriptors(helper)}")
+        hub.wait_connected(hub.start_client(net, 0, "client"))
+        said = it.text()
+        expect(re.search(rf"Uid:\S*{NOBODY}\S*{NOBODY}", said.replace("\\x09", "")), f"the script's account: {said}")
+        expect(not re.search(r"Cap\w+:(\\x09|\s)*0*[1-9a-f]", said), f"the script has capabilities: {said}")
+        expect(re.search(r"NoNewPrivs:(\\x09|\s)*1", said), f"the script may gain privileges: {said}")
+        check_memory(it, private_numbers(folder))
+
+
+def test_started_by_a_supervisor_as_another_account_nobody_keeps_more(folder):
+    """With capabilities given, as by AmbientCapabilities= of systemd: what is not needed goes, children have none."""
+    if not shutil.which("setpriv"):
+        raise runner.Skipped("needs setpriv")
+    hub.make_pki(folder)
+    uid = 54321
+    given = "+net_admin,+ipc_lock,+sys_ptrace,+dac_read_search"
+    # the mount is of this process alone: `ip netns exec` gave it a namespace for them
+    program = hub.write(folder, "as-account", f"#!/bin/sh\nmount --bind {folder}/tun /dev/net/tun && "
+                        f"exec setpriv --reuid {uid} --regid {uid} --clear-groups --inh-caps {given} "
+                        f"--ambient-caps {given} {hub.HUB} \"$@\"\n")
+    os.chmod(program, 0o755)
+    os.mknod(f"{folder}/tun", 0o666 | stat.S_IFCHR, os.makedev(10, 200))
+    os.chmod(f"{folder}/tun", 0o666)
+    os.makedirs(f"{folder}/run")
+    for path in (folder, f"{folder}/run", f"{folder}/server.key"):
+        os.chown(path, uid, uid)
+    with netns.Net(1, folder) as net:
+        it = hub.Hub(net, config(folder), program=program)
+        for name, pid in processes(it).items():
+            check_process(name, pid, uid)
+        hub.wait_connected(hub.start_client(net, 0, "client"))
+        it.signal(signal.SIGHUP) # births after it gave up the rest
+        it.wait_text("Reload done")
+        wait_for("the old keyholder's end", lambda: len(it.pids()) == 4)
+        for name, pid in processes(it).items():
+            check_process(name, pid, uid)
+        expect(it.stop() == 0, "not ended in good order")
 
 
 def state_fd(pid):
@@ -126,7 +176,7 @@ def check_descriptors(it, listeners, workers, ring):
 def test_nobody_inherits_a_descriptor_that_is_not_meant_for_it(folder):
     hub.make_pki(folder)
     with netns.Net(1, folder) as net:
-        it = hub.Hub(net, sealed(folder))
+        it = hub.Hub(net, config(folder))
         ring = "workers: io_uring" in it.text()
         before = check_descriptors(it, 2, 2, ring)
         expect("anon_inode:[io_uring]" not in before and not any("bpf-map" in k for k in before), f"master: {before}")
@@ -186,16 +236,16 @@ def check_memory(it, needles):
 def key_stays_with_keyholder(folder, inline):
     hub.make_pki(folder)
     needles = private_numbers(folder)
-    config = sealed(folder)
+    path = config(folder)
     if inline:
-        with open(config) as f:
+        with open(path) as f:
             lines = [line for line in f if not line.startswith("key ")]
         with open(f"{folder}/server.key") as f:
             lines += ["<key>\n", f.read(), "</key>\n"]
-        with open(config, "w") as f:
+        with open(path, "w") as f:
             f.writelines(lines)
     with netns.Net(1, folder) as net:
-        it = hub.Hub(net, config)
+        it = hub.Hub(net, path)
         hub.wait_connected(hub.start_client(net, 0, "client")) # so that it was used
         check_memory(it, needles)
         it.signal(signal.SIGHUP)
@@ -242,7 +292,7 @@ def test_files_have_their_modes_and_the_session_table_is_in_none(folder):
     hub.make_pki(folder)
     with netns.Net(1, folder) as net:
         os.umask(0)
-        it = hub.Hub(net, sealed(folder))
+        it = hub.Hub(net, config(folder))
         wait_for("a status file", lambda: os.path.exists(f"{folder}/status"))
         for name, wanted in (("run/test.stats", 0o640), ("run/test.lock", 0o600), ("pid", 0o644), ("status", 0o640)):
             expect(mode(f"{folder}/{name}") == wanted, f"{name} has mode {mode(f'{folder}/{name}'):o}")
@@ -254,7 +304,7 @@ def test_files_have_their_modes_and_the_session_table_is_in_none(folder):
             expect(os.fstat(f.fileno()).st_nlink == 0, "the session table has a name")
         for name, pid in processes(it).items():
             for path in (f"/proc/{pid}/mem", f"/proc/{pid}/fd/{fd}", f"/proc/{pid}/environ"):
-                got = as_nobody(lambda: open(path, "rb").close())
+                got = as_nobody(lambda path=path: open(path, "rb").close())
                 expect(got in ("PermissionError", "FileNotFoundError"), f"{path} of {name}: {got}")
             got = as_nobody(lambda: os.listdir(f"/proc/{pid}/fd"))
             expect(got == "PermissionError", f"the descriptors of {name}: {got}")
@@ -267,7 +317,7 @@ def test_files_have_their_modes_and_the_session_table_is_in_none(folder):
 def test_with_mlock_all_that_hold_keys_lock_their_memory(folder):
     hub.make_pki(folder)
     with netns.Net(1, folder) as net:
-        it = hub.Hub(net, sealed(folder, "mlock"))
+        it = hub.Hub(net, config(folder, "mlock"))
         hub.wait_connected(hub.start_client(net, 0, "client"))
         for name, pid in processes(it).items():
             facts = status(pid)
