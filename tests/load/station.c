@@ -311,8 +311,13 @@ int main(int argc, char **argv)
 		.tun = &tun,
 		.orders_fd = -1,
 		.keyholder_fd = -1,
+		.helper_fd = -1,
 		.workers = 1,
-		.handlers = { datagrams, packets, woken, said, said, NULL } };
+		.handlers = { .datagrams = datagrams,
+			.packets = packets,
+			.woken = woken,
+			.order_said = said,
+			.keyholder_said = said } };
 	if (loop_init(&loop, &params) < 0)
 		die("loop", "failed");
 	make_session();
