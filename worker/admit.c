@@ -185,6 +185,13 @@ void admit(struct worker *w, struct session *s)
 	/* Raw: whoever prints it escapes it, for what it prints into (the log, where lines of workers arrive). */
 	snprintf(s->identity.common_name, sizeof(s->identity.common_name), "%s", peer.common_name);
 	log_peer(w, s, &peer);
+	if (strlen(peer.common_name) >= sizeof(s->identity.common_name)) {
+		/* Cut, it might be another client's: leases and replacement go by the name. */
+		session_log(w, s, 1, "refused: its name is longer than %zu bytes", sizeof(s->identity.common_name) - 1);
+		counter_add(w->counters, COUNTER_AUTH_REFUSED, 1);
+		vpn_session_refuse(s->engine, "name too long", w->now);
+		return;
+	}
 	/* Published first, asked second: of two newcomers of one name at least one sees the other. */
 	session_publish(w, s);
 	uint32_t wish = LEASE_NONE;

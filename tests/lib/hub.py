@@ -16,6 +16,12 @@ LOAD_CLIENTS = os.path.join(BUILD, "tests", "load", "clients")
 OPENVPN = "/usr/sbin/openvpn"
 
 
+def sanitized():
+    """This build has AddressSanitizer in it."""
+    with open(HUB, "rb") as f:
+        return b"__asan_init" in f.read()
+
+
 def make_pki(folder, clients=("client",)):
     """CA, server and clients by the openssl program, so that certificates are not of our own making."""
     def openssl(*words):

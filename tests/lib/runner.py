@@ -9,6 +9,7 @@ is well. The last line is 'N passed, N failed, N skipped'; exit status 1 if any 
     python3 tests/interop/test_clients.py [part of a name]... [-j N] [-l]
 """
 import os
+import re
 import shutil
 import signal
 import sys
@@ -43,6 +44,19 @@ def say(text):
     print(f"    {text}", flush=True)
 
 
+# A worker that crashed is replaced so quietly that a test may not notice. Tests themselves kill by signal 9 only.
+CRASH = re.compile(r"AddressSanitizer|LeakSanitizer|runtime error:|died by signal (?!9\b)\d+|ended with status [1-9]")
+
+
+def look_for_crashes(folder):
+    for file in sorted(os.listdir(folder)):
+        if file.endswith(".log"):
+            with open(os.path.join(folder, file), errors="replace") as f:
+                found = [line for line in f if CRASH.search(line)]
+            if found:
+                raise netns.Failed(f"{file}: {found[0].strip()}")
+
+
 class Test:
     """One test function running in a child process."""
 
@@ -71,6 +85,7 @@ class Test:
         signal.alarm(getattr(self.function, "limit", 120))
         try:
             self.function(self.folder)
+            look_for_crashes(self.folder)
             status = PASSED
         except Skipped as e:
             print(f"    {e}")

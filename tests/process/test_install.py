@@ -58,7 +58,7 @@ def test_everything_is_where_it_belongs(folder):
                 "/examples/server.conf", "/bash-completion/completions/vpnserverd", "/bash-completion/completions/vpnadm",
                 "/zsh/site-functions/_vpnserverd", "/zsh/site-functions/_vpnadm"):
         it.find(end)
-    expect(os.stat(f"{it.root}/etc/vpnserverd").st_mode & 0o777 == 0o750, "configurations are for root")
+    expect(os.stat(f"{it.root}/etc/vpnserverd").st_mode & 0o777 == 0o755, "scripts in there could not be executed")
     init = f"{it.root}/etc/init.d/vpnserverd"
     expect(os.access(init, os.X_OK), "the init script cannot be run")
     for text in (it.text("/vpnserverd@.service"), open(init).read()):
@@ -193,7 +193,7 @@ def test_accounts_and_places_are_made(folder):
         groups = f.read()
     expect(re.search(r"(?m)^vpnserverd:", groups) and re.search(r"(?m)^vpnadm:", groups), groups)
     expect(os.stat(f"{root}/run/vpnserverd").st_mode & 0o777 == 0o755, "/run/vpnserverd")
-    expect(os.stat(f"{root}/etc/vpnserverd").st_mode & 0o777 == 0o750, "/etc/vpnserverd")
+    expect(os.stat(f"{root}/etc/vpnserverd").st_mode & 0o777 == 0o755, "/etc/vpnserverd")
 
 
 def test_logrotate_understands_its_file(folder):
@@ -236,7 +236,6 @@ def start_system(net, folder):
             it.write(f"/etc/vpnserverd/{name}.conf", CONFIG.format(port=1194 + index, index=index, net=77 + index, name=name))
         it.write("/etc/vpnserverd/hello.sh", "#!/bin/sh\nprintf 'push \"dhcp-option DOMAIN hello\"\\n' >\"$1\"\n")
         os.chmod(it.path("/etc/vpnserverd/hello.sh"), 0o755)
-        os.chmod(it.path("/etc/vpnserverd"), 0o755)  # scripts are executed by the account of `user`
         # nothing of this machine's own start is wanted in there
         it.write("/etc/systemd/system/vpnserverd@.service.d/test.conf",
                  "[Unit]\nDefaultDependencies=no\n[Service]\nWatchdogSec=2\nRestartSec=100ms\n")

@@ -40,6 +40,8 @@ def test_workers_and_keyholder_have_no_rights_left(folder):
             expect(not status["Groups"].strip() or status["Groups"].split() == ["65534"], f"{what}: {status['Groups']}")
             for kind in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
                 expect(int(status[kind], 16) == 0, f"{what}: {kind} {status[kind]}")
+            if hub.sanitized():
+                continue # a sanitizer's runtime calls what our filters forbid: those builds have none
             expect(status["NoNewPrivs"] == "1" and status["Seccomp"] == "2", f"{what}: {status['NoNewPrivs']}, "
                    f"seccomp {status['Seccomp']}")
         for pid in workers:

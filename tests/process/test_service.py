@@ -70,6 +70,7 @@ class System:
         """Runs the script; its output. The status must be this."""
         done = subprocess.run(["ip", "netns", "exec", self.net.hub, *self.shell, *words], env=self.env, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, timeout=60)
+        expect("/proc/" not in done.stdout, done.stdout)
         expect(done.returncode == status, f"{words}: exit {done.returncode}, not {status}\n{done.stdout}\n{self.logs()}")
         return done.stdout
 
