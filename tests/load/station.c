@@ -312,7 +312,11 @@ int main(int argc, char **argv)
 		.orders_fd = -1,
 		.keyholder_fd = -1,
 		.workers = 1,
-		.handlers = { datagrams, packets, woken, said, said, NULL } };
+		.handlers = { .datagrams = datagrams,
+			.packets = packets,
+			.woken = woken,
+			.order_said = said,
+			.keyholder_said = said } };
 	if (loop_init(&loop, &params) < 0)
 		die("loop", "failed");
 	make_session();
