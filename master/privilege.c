@@ -21,6 +21,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { LOCKED_GROWTH = 1 << 30 };
+
 int privilege_account(const struct config *config, uid_t *uid, gid_t *gid)
 {
 	if (geteuid() != 0) {
@@ -69,18 +71,32 @@ static void raise_limit(int resource, rlim_t wanted, const char *name, const cha
 			(unsigned long long)now.rlim_max, (unsigned long long)wanted, cost);
 }
 
-void privilege_prepare(size_t fds, size_t locked, const struct config *config)
+/* With `mlock` whole processes are locked and grow after they gave up the right to lock: a limit in their way
+ * would be met by a client's handshake. */
+static int may_lock_all(size_t locked)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur >= locked + LOCKED_GROWTH)
+		return 0;
+	log_line(LOG_LEVEL_ERROR,
+		"mlock: RLIMIT_MEMLOCK is %llu and cannot be raised (ulimit -l unlimited, or "
+		"LimitMEMLOCK=infinity)",
+		(unsigned long long)limit.rlim_cur);
+	return -EPERM;
+}
+
+int privilege_prepare(size_t fds, size_t locked, const struct config *config)
 {
 	umask(077);
 	struct rlimit none = { 0, 0 };
 	setrlimit(RLIMIT_CORE, &none);
 	prctl(PR_SET_DUMPABLE, 0);
 	raise_limit(RLIMIT_NOFILE, fds, "RLIMIT_NOFILE", "connections will be refused at some point");
-	/* with `mlock` whole processes are locked, and grow after they gave up the right to */
 	raise_limit(RLIMIT_MEMLOCK, config->mlock ? RLIM_INFINITY : locked, "RLIMIT_MEMLOCK",
 		"keys may be swapped out");
 	if (config->nice && setpriority(PRIO_PROCESS, 0, config->nice) < 0)
 		log_line(LOG_LEVEL_NOTICE, "WARNING: nice %d was refused: %s", config->nice, strerror(errno));
+	return config->mlock ? may_lock_all(locked) : 0;
 }
 
 /* What births, reload and the end need. KILL, SETUID, SETGID and SETPCAP: children are born, give everything

@@ -16,8 +16,9 @@ int privilege_account(const struct config *config, uid_t *uid, gid_t *gid);
 
 /* For the master, first of all: files private by default, no core dumps, not dumpable, as many descriptors as
  * `fds` and `locked` bytes of locked memory. What the system refuses is a warning that says what it will
- * cost. */
-void privilege_prepare(size_t fds, size_t locked, const struct config *config);
+ * cost; but locked memory that `mlock` asks for and cannot have is an error: 0, or a negative errno after a
+ * log line. */
+int privilege_prepare(size_t fds, size_t locked, const struct config *config);
 /* For the master, once everything stands: keeps only the capabilities that births, reload and the end need,
  * in the bounding set too. `programs`: may still start other programs, directly or through a later helper;
  * `gain`: and those may gain rights (hub.script-sudo). As another than root: the same, of what a supervisor

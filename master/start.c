@@ -99,7 +99,7 @@ static struct shm_sizes choose_sizes(const struct master *m)
 		.ring_bytes = ring };
 }
 
-static void prepare_limits(const struct master *m)
+static int prepare_limits(const struct master *m)
 {
 	const struct config *config = m->now.config;
 	struct shm_sizes sizes = choose_sizes(m);
@@ -107,7 +107,7 @@ static void prepare_limits(const struct master *m)
 	for (unsigned l = 0; l < config->listener_count; l++)
 		if (config->listeners[l].proto == PROTO_TCP)
 			fds += config->max_clients + 1000; /* a worker may have to hold all of them */
-	privilege_prepare(fds, shm_bytes(&sizes) + (64u << 20), config);
+	return privilege_prepare(fds, shm_bytes(&sizes) + (64u << 20), config);
 }
 
 static int change_directory(const struct config *config)
@@ -296,7 +296,8 @@ static int start_in_order(struct master *m)
 		return error;
 	if ((error = choose_workers(m)))
 		return error;
-	prepare_limits(m);
+	if ((error = prepare_limits(m)))
+		return error;
 	if ((error = open_key(m))) /* may ask on the terminal, so before the background */
 		return error;
 	if ((error = go_to_background(m)))

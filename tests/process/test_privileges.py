@@ -4,6 +4,7 @@ files. And that the private key is in the keyholder's memory and in no other."""
 import fcntl
 import os
 import re
+import resource
 import shutil
 import signal
 import stat
@@ -314,7 +315,31 @@ def test_files_have_their_modes_and_the_session_table_is_in_none(folder):
         expect(not os.listdir(f"{folder}/run") and not os.path.exists(f"{folder}/pid"), "files are left")
 
 
+def unlimited():
+    """May this process, and so the hub, raise its limit?"""
+    try:
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        return True
+    except (OSError, ValueError):
+        return False
+
+
+def test_mlock_that_a_limit_forbids_stops_the_start(folder):
+    if unlimited():
+        raise runner.Skipped("the limit on locked memory can be raised here")
+    hub.make_pki(folder)
+    with netns.Net(1, folder) as net:
+        try:
+            hub.Hub(net, config(folder, "mlock"))
+        except Failed as e:
+            expect("mlock: RLIMIT_MEMLOCK is" in str(e), f"{e}")
+            return
+        raise Failed("it started")
+
+
 def test_with_mlock_all_that_hold_keys_lock_their_memory(folder):
+    if not unlimited():
+        raise runner.Skipped("the limit on locked memory cannot be raised here")
     hub.make_pki(folder)
     with netns.Net(1, folder) as net:
         it = hub.Hub(net, config(folder, "mlock"))
