@@ -45,7 +45,9 @@ def say(text):
 
 
 # A worker that crashed is replaced so quietly that a test may not notice. Tests themselves kill by signal 9 only.
-CRASH = re.compile(r"AddressSanitizer|LeakSanitizer|runtime error:|died by signal (?!9\b)\d+|ended with status [1-9]")
+# What a script ends with is its own affair.
+CRASH = re.compile(r"AddressSanitizer|LeakSanitizer|runtime error:|died by signal (?!9\b)\d+|"
+                   r"(?:worker|keyholder|helper)\b[^:]* \(pid \d+\) ended with status [1-9]")
 
 
 def look_for_crashes(folder):
