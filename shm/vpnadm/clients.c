@@ -60,4 +60,7 @@ static json_t *as_json(const struct view *view)
 	return list;
 }
 
-const struct command command_clients = { "clients", "one line per session", print, as_json };
+const struct command command_clients = { .name = "clients",
+	.help = "one line per session",
+	.print = print,
+	.json = as_json };

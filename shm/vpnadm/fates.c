@@ -32,5 +32,7 @@ static json_t *as_json(const struct view *view)
 	return json_pack("{s:o, s:o}", "fates", fates, "counters", counters);
 }
 
-const struct command command_fates = { "fates", "how datagrams and packets ended, and all counters", print,
-	as_json };
+const struct command command_fates = { .name = "fates",
+	.help = "how datagrams and packets ended, and all counters",
+	.print = print,
+	.json = as_json };

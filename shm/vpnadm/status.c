@@ -50,4 +50,7 @@ static json_t *as_json(const struct view *view)
 		"clients", command_clients.json(view));
 }
 
-const struct command command_status = { "status", "the hub, its workers and its clients", print, as_json };
+const struct command command_status = { .name = "status",
+	.help = "the hub, its workers and its clients",
+	.print = print,
+	.json = as_json };

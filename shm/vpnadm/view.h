@@ -7,11 +7,18 @@
 #include "common/base/time.h"
 #include "shm/reader.h"
 
+#include <getopt.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
 
 enum { VPNADM_OK = 0, VPNADM_FAILED = 1, VPNADM_NOT_RUNNING = 3 };
+
+/* Which hub: its file is DIR/NAME.stats. */
+struct place {
+	const char *dir;
+	char name[STATS_NAME_ROOM], path[4096];
+};
 
 struct view {
 	const struct reader *reader;
@@ -19,6 +26,7 @@ struct view {
 	enum reader_life life;
 	unix_s now;
 	FILE *out;
+	const char *const *words; /* what stands behind the command */
 };
 
 /* One subcommand: prints itself as text, or gives itself as JSON (a new reference; NULL: out of memory). */
@@ -26,6 +34,14 @@ struct command {
 	const char *name, *help;
 	void (*print)(const struct view *);
 	json_t *(*json)(const struct view *);
+	/* In place of the two: a command that opens the file itself, and may go on. Its exit status. */
+	int (*run)(const struct place *, bool as_json);
+	/* Options of its own, the last one {0}; each one's `val` (256 and up) and value go to take_option().
+	 * False, and said why: not a good one. */
+	const struct option *options;
+	bool (*take_option)(int val, const char *value);
+	const char *usage;	     /* of its words and options: "[--sort COLUMN] NAME"; NULL: none */
+	int least_words, most_words; /* that stand behind it */
 };
 extern const struct command command_status, command_clients, command_workers, command_fates;
 

@@ -3,12 +3,11 @@
  * Exit status: 0 it runs, 1 an error, 3 it does not run (what it left is printed all the same). */
 #include "shm/vpnadm/view.h"
 
-#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { MOST_HUBS = 64 };
+enum { MOST_HUBS = 64, MOST_OPTIONS = 32 };
 
 static const struct command *const commands[] = { &command_status, &command_clients, &command_workers,
 	&command_fates };
@@ -16,8 +15,11 @@ static const struct command *const commands[] = { &command_status, &command_clie
 static void usage(FILE *out)
 {
 	fprintf(out, "usage: vpnadm [--name NAME] [--dir DIR] COMMAND [--json]\n\n");
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		fprintf(out, "  %-10s %s\n", commands[i]->name, commands[i]->help);
+		if (commands[i]->usage)
+			fprintf(out, "             %s\n", commands[i]->usage);
+	}
 	fprintf(out, "\n  --name NAME  which hub, when several run\n"
 		     "  --dir DIR    where its statistics are (/run/vpnserverd)\n"
 		     "  --json       the same as JSON\n");
@@ -57,9 +59,9 @@ static bool find_only(const char *dir, char name[STATS_NAME_ROOM])
 	return false;
 }
 
-static int run(const struct command *command, const char *path, bool as_json)
+static int show(const struct command *command, const char *path, const char *const *words, bool as_json)
 {
-	struct view view = { .out = stdout, .now = (unix_s)time(NULL) };
+	struct view view = { .out = stdout, .now = (unix_s)time(NULL), .words = words };
 	char error[256];
 	struct reader *reader = reader_open(path, error, sizeof(error));
 	int status = VPNADM_FAILED;
@@ -89,51 +91,98 @@ static int run(const struct command *command, const char *path, bool as_json)
 	return status;
 }
 
-int main(int argc, char **argv)
+/* What was asked for. */
+struct request {
+	struct place place;
+	const struct command *command;
+	const char *const *words;
+	bool as_json, help;
+};
+
+static bool take_common(struct request *request, int option, const char *value)
 {
-	static const struct option options[] = { { "name", required_argument, NULL, 'n' },
+	switch (option) {
+	case 'n':
+		if (!value[0] || strlen(value) >= sizeof(request->place.name) || strchr(value, '/')) {
+			fprintf(stderr, "vpnadm: '%s' is no name for a hub\n", value);
+			return false;
+		}
+		strcpy(request->place.name, value);
+		return true;
+	case 'd':
+		request->place.dir = value;
+		return true;
+	case 'j':
+		request->as_json = true;
+		return true;
+	case 'h':
+		request->help = true;
+		return true;
+	default:
+		usage(stderr);
+		return false;
+	}
+}
+
+/* Common options may stand before the command or behind it, its own ones behind it. */
+static bool parse(struct request *request, int argc, char **argv)
+{
+	struct option options[MOST_OPTIONS] = { { "name", required_argument, NULL, 'n' },
 		{ "dir", required_argument, NULL, 'd' }, { "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' }, { 0 } };
-	const char *dir = "/run/vpnserverd";
-	char name[STATS_NAME_ROOM] = "", path[4096];
-	const struct command *command = NULL;
-	bool as_json = false;
+		{ "help", no_argument, NULL, 'h' } };
+	size_t count = 4;
 	int option;
 
-	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		switch (option) {
-		case 'n':
-			if (!optarg[0] || strlen(optarg) >= sizeof(name) || strchr(optarg, '/')) {
-				fprintf(stderr, "vpnadm: '%s' is no name for a hub\n", optarg);
-				return VPNADM_FAILED;
-			}
-			strcpy(name, optarg);
-			break;
-		case 'd':
-			dir = optarg;
-			break;
-		case 'j':
-			as_json = true;
-			break;
-		case 'h':
-			usage(stdout);
-			return VPNADM_OK;
-		default:
-			usage(stderr);
-			return VPNADM_FAILED;
-		}
-	}
-	if (optind + 1 == argc)
-		command = command_named(argv[optind]);
-	if (!command) {
+	while ((option = getopt_long(argc, argv, "+h", options, NULL)) != -1)
+		if (!take_common(request, option, optarg))
+			return false;
+	if (request->help)
+		return true;
+	request->command = optind < argc ? command_named(argv[optind]) : NULL;
+	if (!request->command) {
 		usage(stderr);
-		return VPNADM_FAILED;
+		return false;
 	}
-	if (!name[0] && !find_only(dir, name))
+	for (const struct option *own = request->command->options; own && own->name; own++)
+		if (count + 1 < MOST_OPTIONS)
+			options[count++] = *own;
+	argv[optind] = argv[0]; /* getopt's own complaints begin with it */
+	argv += optind;
+	argc -= optind;
+	optind = 0;
+	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		if (option < 256 ? !take_common(request, option, optarg)
+				 : !request->command->take_option(option, optarg))
+			return false;
+	}
+	if (!request->help && (argc - optind < request->command->least_words ||
+				      argc - optind > request->command->most_words)) {
+		usage(stderr);
+		return false;
+	}
+	request->words = (const char *const *)(argv + optind);
+	return true;
+}
+
+int main(int argc, char **argv)
+{
+	struct request request = { .place = { .dir = "/run/vpnserverd" } };
+	struct place *place = &request.place;
+
+	if (!parse(&request, argc, argv))
 		return VPNADM_FAILED;
-	if (snprintf(path, sizeof(path), "%s/%s.stats", dir, name) >= (int)sizeof(path)) {
+	if (request.help) {
+		usage(stdout);
+		return VPNADM_OK;
+	}
+	if (!place->name[0] && !find_only(place->dir, place->name))
+		return VPNADM_FAILED;
+	if (snprintf(place->path, sizeof(place->path), "%s/%s.stats", place->dir, place->name) >=
+		(int)sizeof(place->path)) {
 		fprintf(stderr, "vpnadm: --dir is too long\n");
 		return VPNADM_FAILED;
 	}
-	return run(command, path, as_json);
+	if (request.command->run)
+		return request.command->run(place, request.as_json);
+	return show(request.command, place->path, request.words, request.as_json);
 }

@@ -56,4 +56,7 @@ static json_t *as_json(const struct view *view)
 	return list;
 }
 
-const struct command command_workers = { "workers", "one line per worker", print, as_json };
+const struct command command_workers = { .name = "workers",
+	.help = "one line per worker",
+	.print = print,
+	.json = as_json };

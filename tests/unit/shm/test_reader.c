@@ -2,7 +2,6 @@
  * The stats segment as an outsider sees it, whatever is in the file. */
 #include "tests/unit/shm/stats_fixture.h"
 
-#include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -219,43 +218,6 @@ START_TEST(random_content_behind_a_good_header_is_read_without_harm)
 }
 END_TEST
 
-static void *publish_for_ever(void *context)
-{
-	struct stats *stats = context;
-	for (uint64_t i = 1; !atomic_load(&stats->header->stopped); i++) {
-		struct stats_row row = row_of("x", i);
-		stats_publish(stats, (uint32_t)(i % 2), &row);
-	}
-	return NULL;
-}
-
-START_TEST(no_row_is_ever_torn)
-{
-	char dir[64];
-	pthread_t writer;
-	unsigned seen = 0;
-	new_directory(dir);
-	struct stats *stats = new_stats(dir, "hub");
-	struct reader *reader = open_hub(dir, "hub");
-	ck_assert_int_eq(pthread_create(&writer, NULL, publish_for_ever, stats), 0);
-	for (int i = 0; i < 300000 || (!seen && i < 100000000); i++) {
-		struct stats_row row;
-		if (!reader_row(reader, (uint32_t)i % 2, &row) || !row.client_id)
-			continue;
-		seen++;
-		ck_assert_uint_eq(row.inner4, (uint32_t)row.client_id);
-		ck_assert_int_eq(row.connected_unix, (unix_s)row.client_id);
-		ck_assert_uint_eq(row.bytes_in, row.client_id);
-	}
-	ck_assert_uint_gt(seen, 0);
-	stats_remove(stats);
-	pthread_join(writer, NULL);
-	reader_close(&reader);
-	stats_detach(&stats);
-	rmdir(dir);
-}
-END_TEST
-
 START_TEST(a_row_that_a_dead_worker_left_half_written_is_passed_over)
 {
 	char dir[64];
@@ -333,7 +295,6 @@ int main(void)
 	tcase_add_test(t, files_that_are_not_ours_are_refused);
 	tcase_add_test(t, files_of_another_version_or_cut_short_are_refused);
 	tcase_add_test(t, random_content_behind_a_good_header_is_read_without_harm);
-	tcase_add_test(t, no_row_is_ever_torn);
 	tcase_add_test(t, a_row_that_a_dead_worker_left_half_written_is_passed_over);
 	tcase_add_test(t, the_reader_cannot_write);
 	tcase_add_test(t, hubs_are_listed_by_name_and_other_files_are_not);
