@@ -217,6 +217,8 @@ vpn_ms vpn_session_wake_at(const vpn_session *s)
 	/* Only what tick() and transmit() then do away with: anything else would keep the host awake for nothing. */
 	if (s->state == SESSION_OPEN && (s->renegotiate_now || s->occ_reply))
 		return 0;
+	if (s->farewells)
+		at = mono_earlier(at, s->farewell_at);
 	if (s->negotiation) {
 		at = mono_earlier(at, send_window_wake_at(&s->negotiation->out));
 		if (s->negotiation->state != NEGOTIATION_ACTIVE || (s->negotiation->first && s->state == SESSION_GREETING))
@@ -321,6 +323,14 @@ bool vpn_session_say(vpn_session *s, const char *text, vpn_ms now)
 	return true;
 }
 
+/* An adopted session has no TLS to say anything in until it has renegotiated, nor has one in the middle of that; the
+ * data channel can still tell the peer to begin anew. Only peers that take part in exit by control channel (2.6 and
+ * later) do: older ones would end for good. */
+static bool can_tell_by_data(const struct vpn_session *s)
+{
+	return s->endpoint->server && s->state == SESSION_OPEN && s->kept->cc_exit;
+}
+
 void vpn_session_close(vpn_session *s, const char *text, const char *reason, vpn_ms linger, vpn_ms now)
 {
 	if (s->state == SESSION_GONE || s->state == SESSION_LEAVING)
@@ -332,13 +342,17 @@ void vpn_session_close(vpn_session *s, const char *text, const char *reason, vpn
 		vpn_session_say(s, text, now);
 	if (s->state == SESSION_GONE)
 		return;
-	if (!text || !can_say || linger <= 0) {
+	if (text && !can_say && can_tell_by_data(s)) {
+		s->farewells = FAREWELLS;
+		s->farewell_at = now;
+	}
+	if (!text || (!can_say && !s->farewells) || linger <= 0) {
 		session_gone(s, "%s", reason);
 		return;
 	}
 	snprintf(s->close_reason, sizeof(s->close_reason), "%s", reason);
 	s->state = SESSION_LEAVING;
-	s->said_last = true;
+	s->said_last = can_say;
 	s->linger_until = now + linger;
 }
 

@@ -15,7 +15,7 @@
  *   ACTIVE     all our messages acknowledged; text may flow.
  *   GREETING   nobody known yet; holds no address. Only control datagrams leave.
  *   OPEN       data keys exist.
- *   LEAVING    last words are on their way; no data any more.
+ *   LEAVING    last words are on their way, in the data channel where there is no TLS; no data any more.
  *   GONE       VPN_EVENT_CLOSED is the last event; only freeing is left.  */
 #ifndef COMMON_ENGINE_SESSION_H
 #define COMMON_ENGINE_SESSION_H
@@ -36,6 +36,8 @@ enum {
 	TEXTS_MAX = 16,
 	EVENTS_MAX = 64,
 	LINGER_MS = 5000,
+	FAREWELLS = 3, /* a datagram may be lost */
+	FAREWELL_EVERY_MS = 300,
 	SOFT_RESET_MIN_MS = 1000, /* a peer that starts the next negotiation sooner has to ask again */
 };
 
@@ -129,6 +131,8 @@ struct vpn_session {
 	bool event_lost;  /* one that the host needs found no memory: the session ends */
 	bool closed_told; /* VPN_EVENT_CLOSED was given out */
 	bool said_last;   /* LEAVING by our own word: over as soon as the peer has acknowledged it */
+	uint8_t farewells;    /* LEAVING without a control channel: how often the data channel says so yet ... */
+	mono_ms farewell_at;  /* ... and when next */
 	uint8_t occ_reply;        /* 1 + type of an OCC answer that waits to be sent, 0: none */
 	uint16_t occ_load;        /* size that an OCC load answer shall have */
 	uint16_t occ_in, occ_out; /* largest datagram seen each way */

@@ -125,7 +125,8 @@ void vpn_seal(vpn_job *jobs, size_t n, vpn_ms now)
 		struct vpn_session *s = jobs[i].session;
 		struct data_key *key = NULL;
 		jobs[i].attention = false;
-		if (jobs[i].fate == FATE_NONE && (s->state != SESSION_OPEN || !(key = session_send_key(s, now))))
+		bool may = s->state == SESSION_OPEN || s->farewells;
+		if (jobs[i].fate == FATE_NONE && (!may || !(key = session_send_key(s, now))))
 			jobs[i].fate = FATE_NOT_READY;
 		data[i] = (struct data_job){
 			.key = key, .at = jobs[i].data, .len = jobs[i].len, .fate = (enum fate)jobs[i].fate };
@@ -161,7 +162,7 @@ static size_t occ_answer(struct vpn_session *s, uint8_t *out, size_t room)
 	if (type == OCC_MTU_REPLY) {
 		write_u16(&b, s->occ_in);
 		write_u16(&b, s->occ_out);
-	} else {
+	} else if (type == OCC_LOAD) {
 		/* The load has the asked size as a datagram; it is padded with zeros. */
 		size_t used = b.len + DATA_OVERHEAD_V2;
 		size_t want = s->occ_load > used ? s->occ_load - used : 0;
@@ -177,9 +178,12 @@ size_t session_own_data(struct vpn_session *s, void *out, size_t room, mono_ms n
 {
 	uint8_t *payload = (uint8_t *)out + VPN_HEADROOM;
 	size_t len = 0;
+	bool farewell = s->farewells && now >= s->farewell_at;
 
-	if (s->state != SESSION_OPEN)
+	if (s->state != SESSION_OPEN && !farewell)
 		return 0;
+	if (farewell)
+		s->occ_reply = 1 + OCC_EXIT;
 	if (s->occ_reply)
 		len = occ_answer(s, payload, room - VPN_HEADROOM);
 	if (!len && s->ping && now >= s->last_out + s->ping) {
@@ -192,6 +196,11 @@ size_t session_own_data(struct vpn_session *s, void *out, size_t room, mono_ms n
 	uint64_t before = s->bytes_out;
 	vpn_seal(&job, 1, now);
 	s->bytes_out = before; /* not payload of the tunnel */
+	if (farewell) {
+		s->farewell_at = now + FAREWELL_EVERY_MS;
+		if (--s->farewells == 0)
+			s->linger_until = mono_earlier(s->linger_until, s->farewell_at);
+	}
 	if (job.fate != FATE_NONE) {
 		s->last_out = now; /* try again a ping later, not at once */
 		return 0;

@@ -295,6 +295,40 @@ START_TEST(a_server_that_stops_tells_its_client)
 }
 END_TEST
 
+/* No TLS is left after a death: the data channel says it, and again where the first word is lost. */
+START_TEST(a_server_just_adopted_tells_its_client_too)
+{
+	pair_start(p);
+	ck_assert(pair_connect(p, 20000));
+	talk(3);
+	pair_kill_and_adopt(p, SERVER, 60000);
+	p->quality.loss = _i ? 100 : 0;
+	vpn_session_close(p->sessions[SERVER], "RESTART", "test", 1500, p->now);
+	pair_run(p, 100);
+	p->quality.loss = 0;
+	pair_run(p, 1500);
+	ck_assert_uint_eq(p->closed[CLIENT], 1);
+	ck_assert_str_eq(p->close_reason[CLIENT], "the peer left");
+	ck_assert_uint_eq(p->closed[SERVER], 1);
+	ck_assert_str_eq(p->close_reason[SERVER], "test");
+}
+END_TEST
+
+/* It would end for good by that word, where it comes back by itself otherwise. */
+START_TEST(an_older_client_of_an_adopted_server_is_not_told)
+{
+	p->settings[CLIENT].proto_mask = 1 << 7;
+	pair_start(p);
+	ck_assert(pair_connect(p, 20000));
+	talk(3);
+	pair_kill_and_adopt(p, SERVER, 60000);
+	vpn_session_close(p->sessions[SERVER], "RESTART", "test", 1500, p->now);
+	pair_run(p, 2000);
+	ck_assert_uint_eq(p->closed[CLIENT], 0);
+	ck_assert_uint_eq(p->closed[SERVER], 1);
+}
+END_TEST
+
 START_TEST(a_refused_client_hears_why)
 {
 	p->refuse = true;
@@ -414,6 +448,8 @@ int main(void)
 	tcase_add_test(t, what_was_received_before_a_death_is_not_taken_again_after_it);
 	tcase_add_test(t, a_client_that_leaves_says_so);
 	tcase_add_test(t, a_server_that_stops_tells_its_client);
+	tcase_add_loop_test(t, a_server_just_adopted_tells_its_client_too, 0, 2);
+	tcase_add_test(t, an_older_client_of_an_adopted_server_is_not_told);
 	tcase_add_test(t, a_refused_client_hears_why);
 	tcase_add_test(t, no_shared_cipher_is_refused_with_that_reason);
 	tcase_add_test(t, a_strangers_certificate_is_refused_and_the_reason_noted);

@@ -158,5 +158,20 @@ def test_the_keyholder_is_replaced_and_clients_go_on_connecting(folder):
         expect(first.text().count(hub.CONNECTED) == 1, "the first client connected anew")
 
 
+def test_clients_whose_worker_just_died_are_told_of_a_stop(folder):
+    """Their sessions have no TLS then: the data channel tells them."""
+    hub.make_pki(folder, ["c0", "c1"])
+    with netns.Net(2, folder) as net:
+        it = hub.Hub(net, hub.hub_config(folder))
+        clients = [hub.start_client(net, i, f"c{i}", "connect-retry 30") for i in range(2)]
+        hub.wait_connected(*clients)
+        for pid in it.worker_pids():
+            os.kill(pid, signal.SIGKILL)
+        wait_for("successors", lambda: all(w["births"] == 2 and w["state"] == 2 for w in it.stats().workers))
+        it.stop()
+        for client in clients:
+            client.wait_text("remote-exit|reset command was pushed", 3)
+
+
 if __name__ == "__main__":
     sys.exit(runner.main(globals()))
