@@ -183,7 +183,12 @@ static int by_name(const void *a, const void *b)
 
 int reader_names(const char *dir, char names[][STATS_NAME_ROOM], int max)
 {
-	static const char ending[] = ".stats";
+	return reader_names_ending(dir, ".stats", names, max);
+}
+
+int reader_names_ending(const char *dir, const char *ending, char names[][STATS_NAME_ROOM], int max)
+{
+	size_t ending_len = strlen(ending);
 	struct dirent *entry;
 	int count = 0;
 	DIR *d = opendir(dir);
@@ -192,9 +197,9 @@ int reader_names(const char *dir, char names[][STATS_NAME_ROOM], int max)
 		return -errno;
 	while (count < max && (entry = readdir(d))) {
 		size_t len = strlen(entry->d_name);
-		if (len <= sizeof(ending) - 1 || len - (sizeof(ending) - 1) >= STATS_NAME_ROOM)
+		if (len <= ending_len || len - ending_len >= STATS_NAME_ROOM)
 			continue;
-		len -= sizeof(ending) - 1;
+		len -= ending_len;
 		if (strcmp(entry->d_name + len, ending) != 0)
 			continue;
 		memcpy(names[count], entry->d_name, len);

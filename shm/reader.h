@@ -58,5 +58,7 @@ bool reader_row(const struct reader *reader, uint32_t slot, struct stats_row *ou
 /* Names of the hubs that have a stats file in `dir`, at most `max`, sorted; how many there are, or a negative
  * errno. */
 int reader_names(const char *dir, char names[][STATS_NAME_ROOM], int max);
+/* The same of files with another ending. */
+int reader_names_ending(const char *dir, const char *ending, char names[][STATS_NAME_ROOM], int max);
 
 #endif

@@ -14,10 +14,11 @@
 
 enum { VPNADM_OK = 0, VPNADM_FAILED = 1, VPNADM_NOT_RUNNING = 3 };
 
-/* Which hub: its file is DIR/NAME.stats. */
+/* Which hub: its files are DIR/NAME.stats and so on. */
 struct place {
 	const char *dir;
-	char name[STATS_NAME_ROOM], path[4096];
+	char name[STATS_NAME_ROOM], path[4096]; /* path: of the one that the command is about */
+	const char *const *words;		/* what stands behind the command; NULL ends them */
 };
 
 struct view {
@@ -39,9 +40,12 @@ struct command {
 	/* Options of its own, the last one {0}; each one's `val` (256 and up) and value go to take_option().
 	 * False, and said why: not a good one. */
 	const struct option *options;
+	const char
+		*letters; /* short ones, as getopt has them ("n:"); NULL: none. Their `val` is the letter */
 	bool (*take_option)(int val, const char *value);
 	const char *usage;	     /* of its words and options: "[--sort COLUMN] NAME"; NULL: none */
 	int least_words, most_words; /* that stand behind it */
+	const char *ending;	     /* of the file that it opens; NULL: ".stats" */
 };
 extern const struct command command_status, command_clients, command_workers, command_fates;
 

@@ -8,6 +8,7 @@
 #include <time.h>
 
 enum { MOST_HUBS = 64, MOST_OPTIONS = 32 };
+enum { OPTION_NAME = 1, OPTION_DIR, OPTION_JSON };
 
 static const struct command *const commands[] = { &command_status, &command_clients, &command_workers,
 	&command_fates };
@@ -34,11 +35,11 @@ static const struct command *command_named(const char *name)
 }
 
 /* The only hub there is. False, and said why: none, or several. */
-static bool find_only(const char *dir, char name[STATS_NAME_ROOM])
+static bool find_only(const char *dir, const char *ending, char name[STATS_NAME_ROOM])
 {
 	static char names[MOST_HUBS][STATS_NAME_ROOM];
 	char text[TEXT_ROOM];
-	int count = reader_names(dir, names, MOST_HUBS);
+	int count = reader_names_ending(dir, ending, names, MOST_HUBS);
 
 	if (count == 1) {
 		memcpy(name, names[0], STATS_NAME_ROOM);
@@ -49,7 +50,7 @@ static bool find_only(const char *dir, char name[STATS_NAME_ROOM])
 		return false;
 	}
 	if (!count) {
-		fprintf(stderr, "vpnadm: no hub has statistics in %s\n", dir);
+		fprintf(stderr, "vpnadm: no hub has a file NAME%s in %s\n", ending, dir);
 		return false;
 	}
 	fprintf(stderr, "vpnadm: several hubs, say --name with one of:");
@@ -59,11 +60,11 @@ static bool find_only(const char *dir, char name[STATS_NAME_ROOM])
 	return false;
 }
 
-static int show(const struct command *command, const char *path, const char *const *words, bool as_json)
+static int show(const struct command *command, const struct place *place, bool as_json)
 {
-	struct view view = { .out = stdout, .now = (unix_s)time(NULL), .words = words };
+	struct view view = { .out = stdout, .now = (unix_s)time(NULL), .words = place->words };
 	char error[256];
-	struct reader *reader = reader_open(path, error, sizeof(error));
+	struct reader *reader = reader_open(place->path, error, sizeof(error));
 	int status = VPNADM_FAILED;
 
 	if (!reader) {
@@ -95,24 +96,23 @@ static int show(const struct command *command, const char *path, const char *con
 struct request {
 	struct place place;
 	const struct command *command;
-	const char *const *words;
 	bool as_json, help;
 };
 
 static bool take_common(struct request *request, int option, const char *value)
 {
 	switch (option) {
-	case 'n':
+	case OPTION_NAME:
 		if (!value[0] || strlen(value) >= sizeof(request->place.name) || strchr(value, '/')) {
 			fprintf(stderr, "vpnadm: '%s' is no name for a hub\n", value);
 			return false;
 		}
 		strcpy(request->place.name, value);
 		return true;
-	case 'd':
+	case OPTION_DIR:
 		request->place.dir = value;
 		return true;
-	case 'j':
+	case OPTION_JSON:
 		request->as_json = true;
 		return true;
 	case 'h':
@@ -127,10 +127,11 @@ static bool take_common(struct request *request, int option, const char *value)
 /* Common options may stand before the command or behind it, its own ones behind it. */
 static bool parse(struct request *request, int argc, char **argv)
 {
-	struct option options[MOST_OPTIONS] = { { "name", required_argument, NULL, 'n' },
-		{ "dir", required_argument, NULL, 'd' }, { "json", no_argument, NULL, 'j' },
+	struct option options[MOST_OPTIONS] = { { "name", required_argument, NULL, OPTION_NAME },
+		{ "dir", required_argument, NULL, OPTION_DIR }, { "json", no_argument, NULL, OPTION_JSON },
 		{ "help", no_argument, NULL, 'h' } };
 	size_t count = 4;
+	char letters[MOST_OPTIONS];
 	int option;
 
 	while ((option = getopt_long(argc, argv, "+h", options, NULL)) != -1)
@@ -150,9 +151,12 @@ static bool parse(struct request *request, int argc, char **argv)
 	argv += optind;
 	argc -= optind;
 	optind = 0;
-	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (option < 256 ? !take_common(request, option, optarg)
-				 : !request->command->take_option(option, optarg))
+	const char *own_letters = request->command->letters ? request->command->letters : "";
+	snprintf(letters, sizeof(letters), "h%s", own_letters);
+	while ((option = getopt_long(argc, argv, letters, options, NULL)) != -1) {
+		bool own = option >= 256 || (option != ':' && option > 0 && strchr(own_letters, option));
+		if (own ? !request->command->take_option(option, optarg)
+			: !take_common(request, option, optarg))
 			return false;
 	}
 	if (!request->help && (argc - optind < request->command->least_words ||
@@ -160,7 +164,7 @@ static bool parse(struct request *request, int argc, char **argv)
 		usage(stderr);
 		return false;
 	}
-	request->words = (const char *const *)(argv + optind);
+	request->place.words = (const char *const *)(argv + optind);
 	return true;
 }
 
@@ -175,14 +179,15 @@ int main(int argc, char **argv)
 		usage(stdout);
 		return VPNADM_OK;
 	}
-	if (!place->name[0] && !find_only(place->dir, place->name))
+	const char *ending = request.command->ending ? request.command->ending : ".stats";
+	if (!place->name[0] && !find_only(place->dir, ending, place->name))
 		return VPNADM_FAILED;
-	if (snprintf(place->path, sizeof(place->path), "%s/%s.stats", place->dir, place->name) >=
+	if (snprintf(place->path, sizeof(place->path), "%s/%s%s", place->dir, place->name, ending) >=
 		(int)sizeof(place->path)) {
 		fprintf(stderr, "vpnadm: --dir is too long\n");
 		return VPNADM_FAILED;
 	}
 	if (request.command->run)
 		return request.command->run(place, request.as_json);
-	return show(request.command, place->path, request.words, request.as_json);
+	return show(request.command, place, request.as_json);
 }
