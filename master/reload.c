@@ -115,24 +115,6 @@ void reload_keep_born(struct config *fresh, const struct config *born, char *cha
 		note_change(changed, room, "local/port/proto");
 	fresh->listeners = born->listeners;
 	fresh->listener_count = born->listener_count;
-	STAYS("sndbuf", sndbuf);
-	STAYS("rcvbuf", rcvbuf);
-	STAYS("mtu-disc", mtu_discover);
-	STAYS_TEXT("dev", dev);
-	STAYS("dev-type", tap);
-	STAYS("txqueuelen", txqueuelen);
-	STAYS("tun-mtu", tun_mtu);
-	STAYS("tun-mtu-max", tun_mtu_max);
-	STAYS("ifconfig", ifconfig_on);
-	STAYS("ifconfig", local4);
-	STAYS("ifconfig", netmask4);
-	STAYS("ifconfig", remote4);
-	STAYS("ifconfig-ipv6", ifconfig6_on);
-	STAYS("ifconfig-ipv6", local6);
-	STAYS("ifconfig-ipv6", remote6);
-	STAYS("ifconfig-ipv6", bits6);
-	STAYS("ifconfig-noexec", ifconfig_noexec);
-	STAYS("route-noexec", route_noexec);
 	if (!same_routes(fresh, born))
 		note_change(changed, room, "route");
 	fresh->routes4 = born->routes4;
@@ -147,29 +129,11 @@ void reload_keep_born(struct config *fresh, const struct config *born, char *cha
 		fresh->push = born->push;
 		fresh->push_count = born->push_count;
 	}
-	STAYS("server", server_network4);
-	STAYS("server", server_netmask4);
-	STAYS("topology", topology);
-	STAYS("ifconfig-pool", pool4.on); /* members one by one: padding differs */
-	STAYS("ifconfig-pool", pool4.first);
-	STAYS("ifconfig-pool", pool4.last);
-	STAYS("ifconfig-pool", pool4.netmask);
-	STAYS("ifconfig-ipv6-pool", pool6.on);
-	STAYS("ifconfig-ipv6-pool", pool6.base);
-	STAYS("ifconfig-ipv6-pool", pool6.bits);
-	STAYS("max-clients", max_clients);
-	STAYS_TEXT("user", user);
-	STAYS_TEXT("group", group);
-	STAYS("hub.workers", workers);
-	STAYS_TEXT("hub.name", name);
-	STAYS_TEXT("hub.runtime-dir", runtime_dir);
-	STAYS("hub.steering", steering);
-	STAYS("hub.offload", offload);
-	STAYS_TEXT("writepid", writepid);
-	STAYS("daemon", daemonize);
-	STAYS("hub.script-sudo", scripts.sudo);
-	STAYS("nice", nice);
-	STAYS("mlock", mlock);
+#define BORN(directive, member) STAYS(directive, member);
+#define BORN_TEXT(directive, member) STAYS_TEXT(directive, member);
+#include "master/born.def"
+#undef BORN
+#undef BORN_TEXT
 }
 
 /* -- generations -- */

@@ -8,9 +8,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Orders and answers are numbered apart, so that a row at the end of its kind moves no other: after an upgrade a new
+ * master speaks with workers of the program before it. */
 enum order_kind {
 	ORDER_NONE,
 #define ORDER(name, text) ORDER_##name,
+#define ANSWER(name, text)
+#include "worker/orders.def"
+#undef ORDER
+#undef ANSWER
+	ANSWER_NONE = 64,
+#define ORDER(name, text)
 #define ANSWER(name, text) ANSWER_##name,
 #include "worker/orders.def"
 #undef ORDER
