@@ -197,6 +197,7 @@ struct option_row {
 	const char *name;
 	unsigned min, max, places;
 	enum verdict verdict;
+	enum conf_effect effect; /* of a change at a reload */
 	option_reader *read;
 	const char *arguments, *help;
 };
@@ -215,13 +216,17 @@ void option_apply(struct parse *p, const struct line *line);
 /* Where this directive stood last; NULL when it did not. */
 const struct place *option_place(const struct parse *p, const char *name);
 
+/* changes.c: what is read for a directive counts into its digest, for config_changes(). */
+void digest_line(struct parse *p, const struct option_row *row, const struct line *line);
+void digest_file(struct parse *p, const char *directive, const char *bytes, size_t len);
+
 /* client_file.c: a line that may stand in a client's file. */
 void client_push_add(struct parse *p, const char *option);
 void client_line(struct parse *p, const struct line *line, const struct option_row *row);
 
 option_reader not_yet, accepted, no_effect, refused;
 #define SECTION(title)
-#define OPTION(name, min, max, places, verdict, reader, arguments, help) option_reader reader;
+#define OPTION(name, min, max, places, verdict, change, reader, arguments, help) option_reader reader;
 #include "conf/options.def"
 #undef OPTION
 #undef SECTION

@@ -167,7 +167,9 @@ struct config *conf_read(
 		return NULL;
 	struct config *config = p.config = arena_take(p.arena, sizeof(*config));
 	p.seen = arena_take(p.arena, option_row_count * sizeof(*p.seen));
-	if (!config || !p.seen) {
+	if (config)
+		config->digests = arena_take(p.arena, option_row_count * sizeof(*config->digests));
+	if (!config || !p.seen || !config->digests) {
 		arena_free(&p.arena);
 		return NULL;
 	}

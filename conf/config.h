@@ -182,6 +182,7 @@ struct config {
 	int nice;
 	bool mlock;
 
+	uint64_t *digests; /* of what each directive's lines and files say, by its row; 0: no line */
 	void *arena; /* conf/'s own */
 };
 
@@ -204,6 +205,25 @@ char *config_problem_line(char *out, size_t room, const char *file, int line, co
  * the caller frees the result with config_free(), which wipes keys and every byte that came from a file. */
 struct config *config_read(int argc, char *const *argv, const struct conf_report *report);
 void config_free(struct config **config);
+
+/* What the change of a directive means for a hub that runs. Stands in each directive's row (options.def). */
+enum conf_effect {
+	EFFECT_NOTHING,
+	EFFECT_AT_ONCE,       /* the master does it, nobody is replaced */
+	EFFECT_BY_WORKERS,    /* at once, once the workers are replaced; clients are told nothing */
+	EFFECT_NEW_CLIENTS,   /* for those who connect from now on */
+	EFFECT_RENEGOTIATION, /* at a client's next renegotiation, and for those who connect from now on */
+	EFFECT_BY_PUSH,       /* what clients are pushed: those who can take it get it at once */
+	EFFECT_RECONNECT,     /* every client must connect anew */
+	EFFECT_RESTART,       /* only a restart of the hub brings it; until then it stays as it is */
+};
+
+/* Tells of each directive whose lines, blocks or files say something else than before, in the order of the rows;
+ * `how` is "new", "gone" or "changed". A CRL's content does not count here: it may change without a reload. */
+typedef void conf_change_told(void *context, const char *directive, enum conf_effect effect, const char *how);
+void config_changes(const struct config *before, const struct config *after, conf_change_told *told, void *context);
+/* "at once", as half a sentence. */
+const char *config_effect_text(enum conf_effect effect);
 
 /* Prints the option chapter (name, arguments, one line of help) of all options, or those whose name contains
  * `part`. */

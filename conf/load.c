@@ -43,6 +43,8 @@ static bool load_limited(
 		return false;
 	}
 	file->bytes = bytes;
+	if (file != &p->config->crl) /* compared by itself: it changes without a reload, too */
+		digest_file(p, directive, bytes, file->len);
 	if (secret)
 		warn_if_readable_by_others(p, directive, file->path, mode);
 	return true;

@@ -3,8 +3,8 @@
 #include "conf/conf.h"
 
 #define SECTION(title) { .section = title },
-#define OPTION(name, min, max, places, verdict, reader, arguments, help)                                     \
-	{ NULL, name, min, max, places, verdict, reader, arguments, help },
+#define OPTION(name, min, max, places, verdict, change, reader, arguments, help)                             \
+	{ NULL, name, min, max, places, verdict, EFFECT_##change, reader, arguments, help },
 const struct option_row option_rows[] = {
 #include "conf/options.def"
 };
@@ -145,6 +145,7 @@ void option_apply(struct parse *p, const struct line *line)
 		return;
 	}
 	p->seen[row - option_rows] = line->place;
+	digest_line(p, row, line);
 	row->read(p, line);
 }
 

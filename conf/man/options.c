@@ -99,6 +99,11 @@ static void put_option(const struct option_row *row)
 		putchar('\n');
 	}
 	put_sentence(row->help);
+	if (row->effect == EFFECT_NOTHING)
+		return;
+	fputs("At a reload: ", stdout);
+	put_text(config_effect_text(row->effect));
+	puts(".");
 }
 
 static void put_options(void)
