@@ -12,6 +12,7 @@
 #include "master/notify.h"
 #include "master/steering.h"
 #include "master/tunnel.h"
+#include "shm/events.h"
 #include "shm/segment.h"
 #include "shm/stats.h"
 
@@ -91,6 +92,7 @@ struct master {
 	struct steering steering;
 	struct shm *shm;
 	struct stats *stats;
+	struct events *events;
 	int *wake_fds; /* one eventfd per worker */
 
 	unsigned workers;
@@ -119,6 +121,9 @@ struct master {
 	mono_ms status_earliest;    /* not more often than this when clients come and go */
 	struct stat crl_seen;
 };
+
+/* supervise.c: into the flight recorder. `text` may be NULL. */
+void master_note(struct master *m, enum event_kind kind, unsigned cause, const char *text);
 
 /* start.c: everything before the loop, in order. 0, or the exit status; master_end() afterwards in either
  * case. */

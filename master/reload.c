@@ -241,10 +241,12 @@ void reload(struct master *m)
 	m->status_at = m->now.config->status_file ? master_now() : MONO_NEVER;
 	atomic_fetch_add(&m->stats->header->reloads, 1);
 	atomic_store(&m->stats->header->reloaded_unix, time(NULL));
+	master_note(m, EVENT_RELOAD_BEGUN, 0, changed[0] ? changed : NULL);
 	log_line(LOG_LEVEL_NOTICE, "Configuration read, workers are replaced one after another");
 	supervise_roll(m);
 	return;
 failed:
+	master_note(m, EVENT_RELOAD_FAILED, 0, error);
 	log_line(LOG_LEVEL_ERROR, "Reload failed, everything stays as it was: %s", error);
 	generation_end(m, &fresh);
 	enter_directory(m->now.config);
@@ -253,6 +255,7 @@ failed:
 
 void reload_undo(struct master *m)
 {
+	master_note(m, EVENT_RELOAD_FAILED, 0, "a worker does not start with the new configuration");
 	log_line(LOG_LEVEL_ERROR,
 		"A worker does not start with the new configuration: back to the one before");
 	generation_end(m, &m->now);
@@ -277,6 +280,7 @@ void reload_settled(struct master *m)
 	generation_end(m, &m->before);
 	m->before = (struct generation){ .key = { .key_fd = -1, .passphrase_fd = -1 },
 		.keyholder = { .pid = -1, .control = -1 } };
+	master_note(m, EVENT_RELOAD_DONE, 0, NULL);
 	log_line(LOG_LEVEL_NOTICE, "Reload done: all workers run with the new configuration");
 	notify_ready(&m->notify, "Running");
 	if (m->reload_again) {
@@ -305,6 +309,7 @@ void keyholder_reborn(struct master *m)
 		m->keyholder_at = now + RESPAWN_MAX_MS;
 		return;
 	}
+	master_note(m, EVENT_KEYHOLDER_STARTED, 0, NULL);
 	supervise_watch_keyholder(m);
 	m->now.number = ++m->generations;
 	supervise_roll(m);
@@ -387,9 +392,11 @@ void crl_watch(struct master *m)
 	     *text = read_file(config->crl.path, &len, &m->crl_seen);
 	bool known = text && len == config->crl.len && memcmp(text, config->crl.bytes, len) == 0;
 	if (known || !text || !crl_good(config, text, error)) {
-		if (!known)
+		if (!known) {
+			master_note(m, EVENT_CRL_REFUSED, 0, error);
 			log_line(LOG_LEVEL_NOTICE, "WARNING: crl-verify %s: %s; the old one stays in force",
 				config->crl.path, error);
+		}
 		free(text);
 		return;
 	}
@@ -397,6 +404,7 @@ void crl_watch(struct master *m)
 	m->now.crl_text = text;
 	config->crl.bytes = text;
 	config->crl.len = len;
+	master_note(m, EVENT_CRL_CHANGED, 0, NULL);
 	log_line(LOG_LEVEL_NOTICE, "crl-verify %s: changed, read again", config->crl.path);
 	for (unsigned w = 0; w < m->workers; w++)
 		m->seats[w].crl_owed = true;

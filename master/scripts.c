@@ -186,6 +186,7 @@ void scripts_helper_again(struct master *m)
 		m->helper_at = master_now() + RESPAWN_MAX_MS;
 		return;
 	}
+	master_note(m, EVENT_HELPER_STARTED, 0, NULL);
 	supervise_watch_helper(m);
 	connect_workers(m);
 }
@@ -194,6 +195,7 @@ void scripts_helper_died(struct master *m)
 {
 	bool quick = master_now() - m->helper_born_at < QUICK_DEATH_MS;
 	helper_let_go(&m->helper);
+	master_note(m, EVENT_HELPER_DIED, 0, NULL);
 	log_line(LOG_LEVEL_ERROR, "The helper died: clients that wait for it are refused%s",
 		quick ? "; the next one starts in a while" : "; a new one starts");
 	m->helper_at = quick ? master_now() + RESPAWN_MAX_MS : master_now();

@@ -214,6 +214,18 @@ static int create_stats(struct master *m)
 	return -EIO;
 }
 
+/* Best effort: what happened is not worth a hub that does not start. */
+static void open_events(struct master *m)
+{
+	const struct config *config = m->now.config;
+	char error[300];
+	m->events = events_open(
+		config->runtime_dir, config->name, m->workers, readers_group(), error, sizeof(error));
+	if (!m->events)
+		log_line(LOG_LEVEL_NOTICE, "WARNING: %s", error);
+	master_note(m, EVENT_HUB_STARTED, 0, VPNSERVERD_VERSION);
+}
+
 /* Best effort: without it the kernel's hashing alone decides, and workers hand over more. */
 static void steer(struct master *m)
 {
@@ -327,6 +339,7 @@ static int start_in_order(struct master *m)
 		return error;
 	if ((error = create_stats(m)))
 		return error;
+	open_events(m);
 	steer(m);
 	if ((error = make_wakers(m)))
 		return error;
@@ -409,6 +422,7 @@ void master_end(struct master *m)
 	if (m->stats)
 		stats_remove(m->stats);
 	stats_detach(&m->stats);
+	events_close(&m->events);
 	shm_detach(&m->shm);
 	scripts_before_down(m);
 	netlink_undo(m->born, m->tunnel.index, m->tunnel.persistent, m->routes_added);
@@ -441,6 +455,7 @@ void master_forget(void *master)
 	steering_close(&m->steering);
 	if (m->stats)
 		stats_detach(&m->stats);
+	events_close(&m->events);
 	if (m->shm)
 		shm_detach(&m->shm);
 	forget_configs(m);

@@ -46,6 +46,11 @@ static void unwatch(struct master *m, int fd)
 	epoll_ctl(m->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
+void master_note(struct master *m, enum event_kind kind, unsigned cause, const char *text)
+{
+	event_note(m->events, EVENT_RING_MASTER, kind, PEER_NONE, 0, cause, NULL, text);
+}
+
 /* -- births -- */
 
 _Noreturn static void live_as_worker(
@@ -68,6 +73,7 @@ _Noreturn static void live_as_worker(
 		.wake_fds = m->wake_fds,
 		.shm = m->shm,
 		.stats = m->stats,
+		.events = m->events,
 		.steer_peers = m->steering.peers,
 		.steer_pool4 = m->steering.pool,
 		.steer_pool4_first = m->steering.pool4_first,
@@ -135,6 +141,7 @@ bool worker_birth(struct master *m, unsigned index)
 	seat->kill_at = now + READY_DEADLINE_MS;
 	watch(m, seat->orders_fd, index);
 	stats_worker_born(stats_worker(m->stats, index), pid, time(NULL), (uint32_t)seat->cpu);
+	master_note(m, EVENT_WORKER_BORN, index, NULL);
 	if (seat->death[0])
 		log_line(LOG_LEVEL_NOTICE, "%s; sessions are adopted by its successor pid %ld", seat->death,
 			(long)pid);
@@ -190,6 +197,7 @@ static void worker_ready(struct master *m, unsigned index)
 	m->seats[index].ready = true;
 	m->seats[index].kill_at = MONO_NEVER;
 	stats_worker_state(stats_worker(m->stats, index), STATS_WORKER_READY);
+	master_note(m, EVENT_WORKER_READY, index, NULL);
 	for (unsigned w = 0; w < m->workers; w++)
 		if (!m->seats[w].ready)
 			return;
@@ -277,8 +285,10 @@ static void worker_died(struct master *m, unsigned index, int status)
 
 	char death[DEATH_NOTE_MAX];
 	describe_death(m, index, pid, status, death, sizeof(death));
+	bool well = WIFEXITED(status) && WEXITSTATUS(status) == 0 && (asked || m->phase == PHASE_STOPPING);
+	master_note(m, well ? EVENT_WORKER_LEFT : EVENT_WORKER_DIED, index, well ? NULL : death);
 	if (m->phase == PHASE_STOPPING) {
-		if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		if (!well)
 			log_line(LOG_LEVEL_NOTICE, "%s", death);
 		return;
 	}
@@ -314,6 +324,8 @@ static void reap(struct master *m)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		if (pid == m->now.keyholder.pid) {
 			keyholder_let_go(&m->now.keyholder);
+			if (m->phase != PHASE_STOPPING)
+				master_note(m, EVENT_KEYHOLDER_DIED, 0, NULL);
 			if (m->phase == PHASE_STARTING)
 				supervise_stop(m, 1);
 			else if (m->phase == PHASE_RUNNING)
@@ -355,6 +367,7 @@ void supervise_stop(struct master *m, int exit_status)
 	bool was_running = m->phase == PHASE_RUNNING;
 	m->phase = PHASE_STOPPING;
 	m->exit_status = exit_status;
+	master_note(m, EVENT_HUB_STOPPED, (unsigned)exit_status, m->end_signal);
 	notify_stopping(&m->notify, "Ending");
 	if (was_running && m->now.config->status_file)
 		status_write(m->now.config, m->shm);
@@ -409,6 +422,7 @@ static void on_signal(struct master *m, int number, pid_t sender)
 		if (m->phase != PHASE_RUNNING)
 			break;
 		log_line(LOG_LEVEL_NOTICE, "SIGUSR1 received: all sessions end with RESTART");
+		master_note(m, EVENT_ALL_ENDED, 0, NULL);
 		order_all(m, ORDER_RESTART_ALL, m->now.config->explicit_exit_notify == 2 ? 2 : 1);
 		scripts_restart(m);
 		break;
@@ -452,6 +466,7 @@ static void feel_pulses(struct master *m, mono_ms now)
 			seat->silent_ticks = 0;
 		else if (heartbeats != seat->born_with && ++seat->silent_ticks == SILENT_TICKS_MAX) {
 			log_line(LOG_LEVEL_ERROR, "worker %u (pid %ld) hangs: ended", w, (long)seat->pid);
+			master_note(m, EVENT_WORKER_HUNG, w, NULL);
 			kill(seat->pid, SIGABRT);
 			seat->kill_at = now + LEAVE_DEADLINE_MS;
 		}

@@ -95,6 +95,11 @@ enum reader_life reader_life(const struct reader *reader)
 	uint64_t found = stats_process_start(pid);
 	if (found)
 		return found == start ? HUB_ALIVE : HUB_DEAD;
+	/* Seen, and yet no start: dead, only its parent has not looked yet. */
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%lld/stat", (long long)pid);
+	if (access(path, R_OK) == 0)
+		return HUB_DEAD;
 	/* Where /proc hides other users' processes, the pid alone must do. */
 	return kill((pid_t)pid, 0) == 0 || errno == EPERM ? HUB_ALIVE : HUB_DEAD;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The stats segment's writers: the master makes the file, workers keep their block and rows. */
 #include "shm/stats.h"
+#include "shm/public_file.h"
 #include "shm/stats_map.h"
 #include "shm/words.h"
 
@@ -128,23 +129,17 @@ static void fill_header(struct stats *stats, const struct stats_about *about)
 	h->magic = STATS_MAGIC;
 }
 
-static bool map(struct stats *stats)
+static void place(struct stats *stats, void *base, const struct stats_offsets *o)
 {
-	struct stats_offsets o;
-	void *base = mmap(NULL, stats->size, PROT_READ | PROT_WRITE, MAP_SHARED, stats->fd, 0);
-
-	if (base == MAP_FAILED || !stats_places(&stats->sizes, &o))
-		return false;
 	stats->base = base;
 	stats->header = (struct stats_header *)base;
-	stats->workers = (struct stats_worker *)(void *)(stats->base + o.workers);
-	stats->rows = (struct stats_place *)(void *)(stats->base + o.rows);
-	return true;
+	stats->workers = (struct stats_worker *)(void *)(stats->base + o->workers);
+	stats->rows = (struct stats_place *)(void *)(stats->base + o->rows);
 }
 
 struct stats *stats_create(const char *dir, const struct stats_about *about, char *error, size_t room)
 {
-	char temporary[sizeof((struct stats *)0)->path] = "";
+	struct public_file file = { .fd = -1 };
 	struct stats_offsets o;
 	struct stats *stats = NULL;
 
@@ -154,47 +149,29 @@ struct stats *stats_create(const char *dir, const struct stats_about *about, cha
 		return NULL;
 	}
 	stats = calloc(1, sizeof(*stats));
-	if (!stats)
+	if (!stats || !public_file_name(&file, dir, about->name, ".stats"))
 		goto failed;
-	stats->fd = -1;
+	if (in_use(file.path)) {
+		errno = EBUSY; /* a hub of this name is running */
+		goto failed;
+	}
+	if (!public_file_begin(&file, o.total))
+		goto failed;
+	stats->fd = file.fd;
 	stats->sizes = about->sizes;
 	stats->size = o.total;
-	if (snprintf(stats->path, sizeof(stats->path), "%s/%s.stats", dir, about->name) >=
-			(int)sizeof(stats->path) ||
-		snprintf(temporary, sizeof(temporary), "%s/.%s.%ld", dir, about->name, (long)getpid()) >=
-			(int)sizeof(temporary)) {
-		errno = ENAMETOOLONG;
-		temporary[0] = 0;
-		goto failed;
-	}
-	if (in_use(stats->path)) {
-		errno = EBUSY; /* a hub of this name is running */
-		temporary[0] = 0;
-		goto failed;
-	}
-	unlink(temporary);
-	stats->fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (stats->fd < 0)
-		goto failed;
-	/* Every page now: a full file system is an error here, not a SIGBUS in a worker later. */
-	errno = posix_fallocate(stats->fd, 0, (off_t)stats->size);
-	if (errno)
-		goto failed;
-	if (!map(stats))
-		goto failed;
+	memcpy(stats->path, file.path, sizeof(stats->path));
+	place(stats, file.base, &o);
 	fill_header(stats, about);
-	if (about->group != (gid_t)-1 && fchown(stats->fd, (uid_t)-1, about->group) != 0)
-		goto failed;
-	if (fchmod(stats->fd, 0640) != 0 || rename(temporary, stats->path) != 0)
+	if (!public_file_publish(&file, about->group))
 		goto failed;
 	return stats;
 
 failed:
-	snprintf(error, room, "statistics: %s: %s", stats ? stats->path : about->name,
+	snprintf(error, room, "statistics: %s/%s.stats: %s", dir, about->name,
 		errno == EBUSY ? "a hub of this name is running" : strerror(errno));
-	if (temporary[0] && stats && stats->fd >= 0)
-		unlink(temporary);
-	stats_detach(&stats);
+	public_file_drop(&file);
+	free(stats);
 	return NULL;
 }
 
@@ -215,11 +192,11 @@ struct stats *stats_attach(int fd, const char *path, char *error, size_t room)
 		goto failed;
 	stats->sizes = header.sizes;
 	stats->size = o.total;
-	stats->fd = fd;
-	if (!map(stats)) {
-		stats->fd = -1;
+	void *base = mmap(NULL, stats->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (base == MAP_FAILED)
 		goto failed;
-	}
+	stats->fd = fd;
+	place(stats, base, &o);
 	copy_text(stats->path, sizeof(stats->path), path);
 	return stats;
 

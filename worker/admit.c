@@ -47,10 +47,12 @@ static bool replace_older(struct worker *w, struct session *s, uint32_t *lease)
 		if (row.identity.lease4 != LEASE_NONE && lease_release(w->shm, row.identity.lease4, other, row.generation))
 			*lease = row.identity.lease4;
 		struct session *mine = session_find(w, other, row.generation);
-		if (mine)
+		if (mine) {
+			mine->why = EVENT_WHY_REPLACED;
 			session_end(w, mine, "replaced by a new connection of the same name");
-		else
+		} else {
 			handover_end(w, other, row.generation, row.owner, END_REPLACED);
+		}
 	}
 	return true;
 }
@@ -155,6 +157,15 @@ static void log_peer(struct worker *w, struct session *s, const vpn_peer *peer)
 	session_log(w, s, 3, "peer info: IV_VER=%s IV_PLAT=%s IV_PROTO=%u", peer->version, peer->platform, peer->proto);
 }
 
+/* `reason`: for the client; NULL: none. */
+static void refuse(struct worker *w, struct session *s, enum event_why why, const char *reason)
+{
+	s->why = why;
+	counter_add(w->counters, COUNTER_AUTH_REFUSED, 1);
+	note_session(w, s, EVENT_REFUSED, why, reason);
+	vpn_session_refuse(s->engine, reason, w->now);
+}
+
 static void let_in(struct worker *w, struct session *s, const struct client_settings *own)
 {
 	const char *options[CONFIG_PUSH_MAX + OWN_OPTIONS];
@@ -172,8 +183,9 @@ static void let_in(struct worker *w, struct session *s, const struct client_sett
 	for (unsigned i = 0; i < mine; i++)
 		options[count++] = text[i];
 	vpn_grant grant = { .options = options, .option_count = count, .peer_id = s->slot };
+	note_session(w, s, EVENT_ADMITTED, 0, NULL);
 	if (!vpn_session_admit(s->engine, &grant, w->now))
-		vpn_session_refuse(s->engine, NULL, w->now);
+		refuse(w, s, EVENT_WHY_BAD_SETTINGS, NULL);
 }
 
 void admit(struct worker *w, struct session *s)
@@ -188,21 +200,20 @@ void admit(struct worker *w, struct session *s)
 	if (strlen(peer.common_name) >= sizeof(s->identity.common_name)) {
 		/* Cut, it might be another client's: leases and replacement go by the name. */
 		session_log(w, s, 1, "refused: its name is longer than %zu bytes", sizeof(s->identity.common_name) - 1);
-		counter_add(w->counters, COUNTER_AUTH_REFUSED, 1);
-		vpn_session_refuse(s->engine, "name too long", w->now);
+		refuse(w, s, EVENT_WHY_NAME_TOO_LONG, "name too long");
 		return;
 	}
 	/* Published first, asked second: of two newcomers of one name at least one sees the other. */
 	session_publish(w, s);
 	uint32_t wish = LEASE_NONE;
 	if (!c->duplicate_cn && !replace_older(w, s, &wish)) {
+		s->why = EVENT_WHY_NEWER_THERE;
 		vpn_session_close(s->engine, NULL, "a newer connection of the same name is there", 0, w->now);
 		return;
 	}
 	if (!take_lease(w, s, wish)) {
 		session_log(w, s, 1, "refused: the address pool is used up");
-		counter_add(w->counters, COUNTER_AUTH_REFUSED, 1);
-		vpn_session_refuse(s->engine, "no address left", w->now);
+		refuse(w, s, EVENT_WHY_NO_ADDRESS, "no address left");
 		return;
 	}
 	pool_addresses(w, s);
@@ -249,11 +260,10 @@ void admit_with(struct worker *w, struct session *s, const char *lines, size_t l
 	/* the helper sends nothing but lines that it could read itself */
 	if (!own || client_settings_read(own, "helper", lines, len, &reading)) {
 		session_log(w, s, 1, "refused: its settings do not parse");
-		vpn_session_refuse(s->engine, NULL, w->now);
+		refuse(w, s, EVENT_WHY_BAD_SETTINGS, NULL);
 	} else if (own->disable) {
 		session_log(w, s, 1, "refused: it is disabled");
-		counter_add(w->counters, COUNTER_AUTH_REFUSED, 1);
-		vpn_session_refuse(s->engine, NULL, w->now);
+		refuse(w, s, EVENT_WHY_DISABLED, NULL);
 	} else {
 		client_settings_finish(own);
 		if (own->has6)
@@ -292,6 +302,7 @@ bool admit_activate(struct worker *w, struct session *s)
 		(!s->identity.inner4 || put_route(w, s, 4, four, 32)) &&
 		(!memcmp(s->identity.inner6, none, 16) || put_route(w, s, 6, s->identity.inner6, 128));
 	if (!reachable) {
+		s->why = EVENT_WHY_NO_ROUTE;
 		session_end(w, s, "its address could not be routed");
 		return false;
 	}
@@ -311,6 +322,7 @@ bool admit_activate(struct worker *w, struct session *s)
 		six[0] = ' ';
 		inet_ntop(AF_INET6, s->identity.inner6, six + 1, INET6_ADDRSTRLEN);
 	}
+	note_session(w, s, EVENT_CONNECTED, 0, inner);
 	session_log(w, s, 1, "connected: %s%s, %s, peer-id %u, worker %u", inner, six, s->identity.cipher, s->slot,
 		w->born->index);
 	order_send(w->born->orders_fd, ANSWER_CHANGED, 0, NULL, 0, -1);

@@ -54,6 +54,7 @@ static bool handle_event(struct worker *w, struct session *s, const vpn_event *e
 	case VPN_EVENT_REKEYED:
 		session_log(w, s, 3, "renegotiated, key id %d", event->number);
 		counter_add(w->counters, COUNTER_RENEGOTIATIONS, 1);
+		note_session(w, s, EVENT_RENEGOTIATED, (unsigned)event->number, NULL);
 		return true;
 	case VPN_EVENT_TEXT:
 		session_log_limited(w, s, 3, "says: %s", text_escape(shown, sizeof(shown), event->text, event->len, NULL));

@@ -54,9 +54,11 @@ void handover_end(struct worker *w, uint32_t slot, uint32_t generation, unsigned
 static void end_session(struct worker *w, const struct ring_item *item)
 {
 	struct session *s = session_find(w, item->slot, item->generation);
-	if (s)
+	if (s) {
+		s->why = item->reason == END_REPLACED ? EVENT_WHY_REPLACED : EVENT_WHY_ADDRESS_TAKEN;
 		session_end(w, s, item->reason == END_REPLACED ? "replaced by a new connection of the same name" :
 								 "its address belongs to another session now");
+	}
 }
 
 static struct packet packet_of(const struct ring_item *item)

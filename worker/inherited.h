@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 struct config;
+struct events;
 struct shm;
 struct stats;
 
@@ -29,6 +30,7 @@ struct inherited {
 
 	struct shm *shm;     /* the state segment, mapped for reading and writing */
 	struct stats *stats; /* the stats segment, the same */
+	struct events *events; /* the flight recorder; NULL: none */
 	/* What the kernel's steering programs read: owner worker by peer id, and by offset in the IPv4 pool. Cost speed only
 	 * when wrong. NULL: no steering. */
 	volatile uint64_t *steer_peers, *steer_pool4;

@@ -15,6 +15,7 @@
 #include "common/inner/inner.h"
 #include "conf/config.h"
 #include "shm/counters.h"
+#include "shm/events.h"
 #include "shm/peers.h"
 #include "shm/segment.h"
 #include "worker/batch.h"
@@ -38,6 +39,8 @@ struct session {
 	mono_ms since;
 	uint32_t before_slot, before_generation; /* whose address we took over and must give back if we fail; PEER_NONE */
 	struct session *half_next, **half_link;  /* among those that are not active yet, oldest first; link NULL: is not */
+	enum event_why why;       /* it ends, if whoever ends it said; NONE: its last text tells */
+	mono_ms float_noted_at;   /* for one such event a second */
 	mono_ms log_at;           /* lines about what the peer causes: the second they are counted in ... */
 	unsigned log_lines, log_left_out;
 	uint32_t sign_id;         /* of the request that waits; 0: none */
@@ -141,7 +144,7 @@ struct session *session_by_address(const struct worker *w, const struct link_add
 	uint32_t *generation, unsigned *owner);
 /* Takes a slot and opens a session for a contact that proved itself. NULL: no room (*fate). */
 struct session *session_open(struct worker *w, const struct packet *p, const vpn_contact *contact, enum fate *fate);
-/* Ends it for good: frees slot, lease, routes, address. */
+/* Ends it for good: frees slot, lease, routes, address. Say s->why before where a number knows it. */
 void session_end(struct worker *w, struct session *s, const char *why);
 /* No handshake any more: it became active. */
 void session_settled(struct worker *w, struct session *s);
@@ -216,6 +219,9 @@ void handover_take(void *worker);
 enum end_reason { END_REPLACED = 1, END_FLOATED = 2 };
 
 /* -- publish.c -- */
+/* Into the flight recorder; `text` may be NULL. */
+void note_worker(struct worker *w, enum event_kind kind, unsigned cause, const char *text);
+void note_session(struct worker *w, const struct session *s, enum event_kind kind, unsigned cause, const char *text);
 void publish(struct worker *w);
 void publish_session(struct worker *w, const struct session *s);
 void publish_gone(struct worker *w, uint32_t slot);

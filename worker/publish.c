@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Rows and heartbeat for readers outside: once a second, and when a session comes or goes. Never per packet. */
+ * For readers outside: rows and heartbeat, once a second, and when a session comes or goes; and what happened, into the
+ * flight recorder. Never per packet. */
 #include "worker/internal.h"
 
 #include "shm/stats.h"
@@ -7,6 +8,17 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
+
+void note_worker(struct worker *w, enum event_kind kind, unsigned cause, const char *text)
+{
+	event_note(w->born->events, EVENT_RING_OF(w->born->index), kind, PEER_NONE, 0, cause, NULL, text);
+}
+
+void note_session(struct worker *w, const struct session *s, enum event_kind kind, unsigned cause, const char *text)
+{
+	event_note(w->born->events, EVENT_RING_OF(w->born->index), kind, s->slot, s->generation, cause,
+		s->identity.common_name, text);
+}
 
 void publish_session(struct worker *w, const struct session *s)
 {

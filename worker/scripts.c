@@ -136,6 +136,8 @@ void scripts_ask(struct worker *w, struct session *s)
 		return;
 	s->helper_id = 0;
 	session_log(w, s, 1, "refused: the helper cannot be asked");
+	s->why = EVENT_WHY_SCRIPT;
+	note_session(w, s, EVENT_REFUSED, s->why, "the helper cannot be asked");
 	vpn_session_refuse(s->engine, NULL, w->now);
 }
 
@@ -188,6 +190,8 @@ void scripts_row_over(struct worker *w, uint32_t slot, uint32_t generation)
 static void refuse(struct worker *w, struct session *s, const char *reason)
 {
 	counter_add(w->counters, COUNTER_AUTH_REFUSED, 1);
+	s->why = EVENT_WHY_SCRIPT;
+	note_session(w, s, EVENT_REFUSED, s->why, reason);
 	/* a helper that says no has undone everything itself */
 	s->identity.flags &= ~(uint32_t)PEER_FLAG_ASKED;
 	session_publish(w, s);

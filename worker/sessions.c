@@ -99,6 +99,7 @@ static uint32_t take_slot(struct worker *w, uint32_t *generation)
 
 	if (slot != PEER_NONE || !w->half_first || w->now - w->half_first->since < HALF_OPEN_MS)
 		return slot;
+	w->half_first->why = EVENT_WHY_PLACE_NEEDED;
 	session_end(w, w->half_first, "its place is needed, and it is the oldest handshake");
 	return peers_take(w->shm, w->born->index, generation);
 }
@@ -136,6 +137,7 @@ static bool take_address(struct worker *w, struct session *s)
 struct session *session_open(struct worker *w, const struct packet *p, const vpn_contact *contact, enum fate *fate)
 {
 	uint32_t generation, slot;
+	char from[64];
 
 	*fate = FATE_FLOAT_REFUSED;
 	if (!contact->proven && address_in_use(w, &p->peer_address))
@@ -163,11 +165,14 @@ struct session *session_open(struct worker *w, const struct packet *p, const vpn
 	half_open(w, s);
 	s->engine = vpn_session_accept(w->endpoint, contact, s->shared->kept, w->now);
 	if (!s->engine || !take_address(w, s)) {
+		s->why = EVENT_WHY_NO_ROOM;
 		session_end(w, s, "no room for it");
 		return NULL;
 	}
 	session_publish(w, s);
 	counter_add(w->counters, COUNTER_HANDSHAKES_STARTED, 1);
+	note_session(w, s, EVENT_SESSION_OPENED, 0,
+		link_address_text(&s->identity.peer_address, from, sizeof(from)));
 	*fate = FATE_NONE;
 	return s;
 }
@@ -180,6 +185,7 @@ void session_end(struct worker *w, struct session *s, const char *why)
 	session_settled(w, s);
 	session_log(w, s, s->active || s->identity.common_name[0] ? 1 : 2, "session over: %s", why);
 	counter_add(w->counters, s->active ? COUNTER_SESSIONS_ENDED : COUNTER_HANDSHAKES_FAILED, 1);
+	note_session(w, s, s->active ? EVENT_ENDED : EVENT_HANDSHAKE_FAILED, s->why ? s->why : EVENT_WHY_SAID, why);
 	peers_set_state(w->shm, s->slot, s->generation, PEER_CLOSING);
 	scripts_session_over(w, s);
 	admit_withdraw(w, s);
@@ -206,8 +212,10 @@ void sessions_tidy(struct worker *w)
 		struct session *s = w->sessions[slot];
 		/* Its END may have found our ring full. */
 		if (s && peers_word(w->shm, slot, &word) && word.generation == s->generation &&
-			word.state == PEER_CLOSING)
+			word.state == PEER_CLOSING) {
+			s->why = EVENT_WHY_CLOSED_BY_OTHER;
 			session_end(w, s, "another worker closed it");
+		}
 	}
 }
 
@@ -225,11 +233,22 @@ static bool take_from_other(struct worker *w, struct session *s, const struct li
 	if (links_replace(w->shm, address, other, other_generation, s->slot, s->generation) != LINK_PUT)
 		return false;
 	struct session *mine = session_find(w, other, other_generation);
-	if (mine)
+	if (mine) {
+		mine->why = EVENT_WHY_ADDRESS_TAKEN;
 		session_end(w, mine, "its address belongs to another session now");
-	else
+	} else {
 		handover_end(w, other, other_generation, row.owner, END_FLOATED);
+	}
 	return true;
+}
+
+/* A client may change its address with every packet: one event a second tells enough. */
+static void note_float(struct worker *w, struct session *s, enum event_kind kind, const char *address)
+{
+	if (s->float_noted_at && w->now - s->float_noted_at < 1000)
+		return;
+	s->float_noted_at = w->now;
+	note_session(w, s, kind, 0, address);
 }
 
 bool session_float(struct worker *w, struct session *s, const struct packet *p)
@@ -242,6 +261,7 @@ bool session_float(struct worker *w, struct session *s, const struct packet *p)
 		(answer == LINK_TAKEN && !take_from_other(w, s, &p->peer_address, other, other_generation))) {
 		session_log_limited(w, s, 3, "does not float to %s: another session has that address",
 			link_address_text(&p->peer_address, to, sizeof(to)));
+		note_float(w, s, EVENT_FLOAT_REFUSED, to);
 		return false;
 	}
 	session_log_limited(w, s, 3, "floats from %s to %s", link_address_text(&s->identity.peer_address, from, sizeof(from)),
@@ -254,6 +274,7 @@ bool session_float(struct worker *w, struct session *s, const struct packet *p)
 	session_set_mss(w, s);
 	session_publish(w, s);
 	counter_add(w->counters, COUNTER_FLOATS, 1);
+	note_float(w, s, EVENT_FLOATED, link_address_text(&s->identity.peer_address, to, sizeof(to)));
 	return true;
 }
 
@@ -306,8 +327,11 @@ static void adopt(struct worker *w, uint32_t slot)
 		/* A handshake without its TLS cannot go on; the client begins anew. */
 		counter_add(w->counters, COUNTER_GIVEN_UP, 1);
 		if (s) {
+			s->why = EVENT_WHY_NOT_ADOPTED;
 			session_end(w, s, "its worker died and it cannot be adopted");
 		} else {
+			event_note(w->born->events, EVENT_RING_OF(w->born->index), EVENT_GIVEN_UP, slot, generation, 0, NULL,
+				NULL);
 			scripts_row_over(w, slot, generation);
 			publish_gone(w, slot);
 			peers_release(w->shm, slot, generation);
@@ -318,6 +342,7 @@ static void adopt(struct worker *w, uint32_t slot)
 	session_publish(w, s);
 	timer_set(w->wheel, &s->timer, vpn_session_wake_at(s->engine));
 	counter_add(w->counters, COUNTER_ADOPTED, 1);
+	note_session(w, s, EVENT_ADOPTED, 0, NULL);
 }
 
 void sessions_adopt(struct worker *w)
@@ -341,6 +366,7 @@ void sessions_free(struct worker *w, bool for_successor)
 		if (!s)
 			continue;
 		if (!for_successor) {
+			s->why = EVENT_WHY_HUB_STOPS;
 			session_end(w, s, "the hub stops");
 			continue;
 		}

@@ -77,6 +77,7 @@ void signing_ask(struct worker *w, struct session *s, const vpn_event *event)
 	} else if (sent <= 0) {
 		s->sign_id = 0;
 		session_log(w, s, 1, "the keyholder cannot be asked for a signature");
+		note_session(w, s, EVENT_SIGNING_FAILED, 0, "it cannot be asked");
 		vpn_session_signed(s->engine, NULL, 0, w->now);
 	}
 }
@@ -112,8 +113,10 @@ static void answer(struct worker *w, const struct keyholder_answer *a)
 	if (!s || !a->id || s->sign_id != a->id)
 		return; /* its session ended meanwhile */
 	s->sign_id = 0;
-	if (!a->signature_len)
+	if (!a->signature_len) {
 		session_log(w, s, 1, "the keyholder refused a signature");
+		note_session(w, s, EVENT_SIGNING_FAILED, 0, "it refused");
+	}
 	vpn_session_signed(s->engine, a->signature, a->signature_len, w->now);
 	control_serve(w, s);
 }

@@ -220,6 +220,7 @@ static bool take_orders(void *context)
 	if (got == 0)
 		return true;
 	w->master_gone = true;
+	note_worker(w, EVENT_MASTER_GONE, 0, NULL);
 	worker_stop(w, 1, "the master is gone");
 	w->stop_at = w->now + ORPHAN_MS;
 	return false;

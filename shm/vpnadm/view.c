@@ -4,6 +4,8 @@
 #include "common/base/text.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -115,4 +117,24 @@ json_t *json_text(const char *text)
 	char escaped[TEXT_ROOM];
 	json_t *json = json_string(text);
 	return json ? json : json_string(show_text(escaped, text));
+}
+
+int view_dump(json_t *json)
+{
+	bool good = json && json_dumpf(json, stdout, JSON_INDENT(2)) == 0 && fputc('\n', stdout) != EOF;
+
+	json_decref(json);
+	return good ? VPNADM_OK : VPNADM_FAILED;
+}
+
+bool view_number(const char *what, const char *text, long long min, long long max, long long *out)
+{
+	char *end = NULL;
+
+	errno = 0;
+	*out = strtoll(text, &end, 10);
+	if (end != text && !*end && !errno && *out >= min && *out <= max)
+		return true;
+	fprintf(stderr, "vpnadm: %s: a number from %lld to %lld is wanted, not '%s'\n", what, min, max, text);
+	return false;
 }

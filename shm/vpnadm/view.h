@@ -5,6 +5,7 @@
 #define SHM_VPNADM_VIEW_H
 
 #include "common/base/time.h"
+#include "shm/events.h"
 #include "shm/reader.h"
 
 #include <getopt.h>
@@ -47,7 +48,7 @@ struct command {
 	int least_words, most_words; /* that stand behind it */
 	const char *ending;	     /* of the file that it opens; NULL: ".stats" */
 };
-extern const struct command command_status, command_clients, command_workers, command_fates;
+extern const struct command command_status, command_clients, command_workers, command_fates, command_events;
 
 enum { TEXT_ROOM = 4 * STATS_LISTENER_ROOM + 1 };
 
@@ -67,5 +68,20 @@ const char *show_peer_state(unsigned state);
 
 /* UTF-8 as it is, anything else escaped. */
 json_t *json_text(const char *text);
+/* Prints it on standard output, drops the reference; NULL was out of memory. Gives the exit status. */
+int view_dump(json_t *json);
+/* A whole number from `min` to `max`. False: and said so. */
+bool view_number(const char *what, const char *text, long long min, long long max, long long *out);
+
+/* events.c: for others that show events, too. */
+struct events_wanted {
+	const char *client; /* NULL: all */
+	int64_t since_ms;
+	ssize_t most; /* the newest so many; 0: all */
+};
+/* Newest last; the caller frees *out. -1: and said why. */
+ssize_t view_events(const char *path, const struct events_wanted *wanted, struct event **out);
+void view_event_print(FILE *out, const struct event *event);
+json_t *view_event_json(const struct event *event);
 
 #endif

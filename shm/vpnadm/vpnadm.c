@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * vpnadm: what a hub is doing, read from its statistics file without asking it. Changes nothing.
+ * vpnadm: what a hub is doing, read from its files without asking it. Changes nothing.
  * Exit status: 0 it runs, 1 an error, 3 it does not run (what it left is printed all the same). */
 #include "shm/vpnadm/view.h"
 
@@ -11,7 +11,7 @@ enum { MOST_HUBS = 64, MOST_OPTIONS = 32 };
 enum { OPTION_NAME = 1, OPTION_DIR, OPTION_JSON };
 
 static const struct command *const commands[] = { &command_status, &command_clients, &command_workers,
-	&command_fates };
+	&command_fates, &command_events };
 
 static void usage(FILE *out)
 {
@@ -76,10 +76,8 @@ static int show(const struct command *command, const struct place *place, bool a
 	reader_hub(reader, &view.hub);
 	status = view.life == HUB_ALIVE ? VPNADM_OK : VPNADM_NOT_RUNNING;
 	if (as_json) {
-		json_t *json = command->json(&view);
-		if (!json || json_dumpf(json, stdout, JSON_INDENT(2)) != 0 || fputc('\n', stdout) == EOF)
+		if (view_dump(command->json(&view)) != VPNADM_OK)
 			status = VPNADM_FAILED;
-		json_decref(json);
 	} else {
 		if (view.life != HUB_ALIVE)
 			fprintf(stderr, "vpnadm: this hub is %s; what follows is what it left\n",

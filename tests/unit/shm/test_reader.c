@@ -109,8 +109,11 @@ START_TEST(a_hub_is_seen_alive_stopped_or_dead)
 	pid_t child = fork();
 	if (child == 0)
 		_exit(stats_create(dir, &about, error, sizeof(error)) ? 0 : 1);
-	waitpid(child, NULL, 0);
+	siginfo_t info;
+	ck_assert_int_eq(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT), 0);
 	reader = open_hub(dir, "gone");
+	ck_assert_int_eq(reader_life(reader), HUB_DEAD); /* before its parent looked, too */
+	waitpid(child, NULL, 0);
 	ck_assert_int_eq(reader_life(reader), HUB_DEAD);
 	reader_close(&reader);
 	remove_directory(dir);

@@ -2,6 +2,8 @@
  * The program itself, run on statistics of all kinds. VPNADM in the environment says where it is. */
 #include "tests/unit/shm/stats_fixture.h"
 
+#include "shm/events.h"
+
 #include <jansson.h>
 #include <sys/wait.h>
 
@@ -143,6 +145,50 @@ START_TEST(commands_that_do_not_exist_are_an_error_with_the_usage)
 }
 END_TEST
 
+START_TEST(events_are_told_of_a_hub_that_has_no_statistics_any_more)
+{
+	char dir[64], error[400], path[400];
+	new_directory(dir);
+	struct events *events = events_open(dir, "hub", 2, (gid_t)-1, error, sizeof(error));
+	ck_assert_ptr_nonnull(events);
+	event_note(events, EVENT_RING_MASTER, EVENT_WORKER_DIED, PEER_NONE, 0, 1, NULL, "signal 11");
+	event_note(events, EVENT_RING_OF(1), EVENT_SESSION_OPENED, 5, 1, 0, NULL, "192.0.2.1:1");
+	event_note(
+		events, EVENT_RING_OF(1), EVENT_REFUSED, 5, 1, EVENT_WHY_SCRIPT, "al\x1b[2Jice", "go\naway");
+	event_note(events, EVENT_RING_OF(0), EVENT_RENEGOTIATED, 6, 1, 3, "bob", NULL);
+	event_note(events, EVENT_RING_OF(0), EVENT_ENDED, 6, 1, EVENT_WHY_REPLACED, "bob", "replaced by");
+	event_note(events, EVENT_RING_OF(0), EVENT_ENDED, 6, 2, EVENT_WHY_SAID, "bo", "the peer left");
+	events_close(&events);
+	ck_assert_int_eq(vpnadm(dir, "events"), 0);
+	ck_assert(says("a worker died: 1, signal 11"));
+	ck_assert(says("a client was refused: a script said no: go\\x0aaway"));
+	ck_assert(says("al\\x1b[2Jice"));
+	ck_assert(says("new keys were agreed (key id): 3"));
+	ck_assert(says("a session ended: a newer connection of the same name\n"));
+	ck_assert(says("a session ended: the peer left\n"));
+	ck_assert_int_eq(vpnadm(dir, "events --client bob"), 0);
+	ck_assert(says("REPLACED") == false && says("bob") && !says("the peer left") && !says("worker died"));
+	ck_assert_int_eq(vpnadm(dir, "events --client \"$(printf 'al\\033[2Jice')\" --json"), 0);
+	json_t *json = json_loads(output, 0, NULL);
+	ck_assert_uint_eq(json_array_size(json), 2); /* what came before the name was known as well */
+	ck_assert_str_eq(json_string_value(json_object_get(json_array_get(json, 1), "why")), "SCRIPT");
+	ck_assert(json_is_null(json_object_get(json_array_get(json, 0), "name")));
+	json_decref(json);
+	ck_assert_int_eq(vpnadm(dir, "events -n 2 --since 1h"), 0);
+	ck_assert(says("the peer left") && says("newer connection") && !says("key id"));
+	const char *const bad[] = { "-n 0", "-n x", "--since tomorrow", "--since", "--frob", "word" };
+	for (int i = 0; i < 6; i++) {
+		snprintf(path, sizeof(path), "events %s", bad[i]);
+		ck_assert_int_eq(vpnadm(dir, path), 1);
+	}
+	ck_assert_int_eq(vpnadm(dir, "--name other events"), 1);
+	write_file(dir, "hub.events", "hello", 5);
+	ck_assert_int_eq(vpnadm(dir, "events"), 1);
+	ck_assert(says("not a flight recorder's file"));
+	remove_directory(dir);
+}
+END_TEST
+
 START_TEST(foreign_and_torn_files_never_crash_it)
 {
 	char dir[64], path[400];
@@ -179,6 +225,7 @@ int main(void)
 	tcase_add_test(t, which_hub_is_said_or_asked_for);
 	tcase_add_test(t, a_hub_that_does_not_run_is_status_three);
 	tcase_add_test(t, commands_that_do_not_exist_are_an_error_with_the_usage);
+	tcase_add_test(t, events_are_told_of_a_hub_that_has_no_statistics_any_more);
 	tcase_add_test(t, foreign_and_torn_files_never_crash_it);
 	return run_suite(t, "shm vpnadm");
 }
