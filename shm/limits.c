@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { TRIES = 16, COUNT_BITS = 24, COUNT_MAX = (1 << COUNT_BITS) - 1, TOKEN = 16, BURST_MAX = 4095 };
+enum { TRIES = 16, COUNT_BITS = 24, COUNT_MAX = (1 << COUNT_BITS) - 1, TOKEN = 16, BURST_MAX = 4095, BEHIND_MAX_MS = 60000 };
 
 struct limit *shm_limit(struct shm *shm, enum shm_limit which)
 {
@@ -19,15 +19,23 @@ static uint64_t period_of(uint32_t period_ms, mono_ms now)
 	return ((uint64_t)now / (period_ms ? period_ms : 1)) << COUNT_BITS;
 }
 
+/* The period that counts: that of the word, where a worker whose batch began later is in the next one already. */
+static uint64_t period_in(uint64_t word, uint64_t period)
+{
+	const uint64_t next = period + COUNT_MAX + 1;
+	return (word & ~(uint64_t)COUNT_MAX) == next ? next : period;
+}
+
 bool limit_take(struct limit *limit, uint32_t per_period, uint32_t period_ms, mono_ms now)
 {
-	const uint64_t period = period_of(period_ms, now);
+	const uint64_t mine = period_of(period_ms, now);
 	const uint64_t most = per_period < COUNT_MAX ? per_period : COUNT_MAX;
 
 	if (!per_period)
 		return true;
 	uint64_t was = atomic_load_explicit(&limit->word, memory_order_relaxed);
 	for (int i = 0; i < TRIES; i++) {
+		uint64_t period = period_in(was, mine);
 		uint64_t count = (was & ~(uint64_t)COUNT_MAX) == period ? was & COUNT_MAX : 0;
 		if (count >= most)
 			return false;
@@ -59,6 +67,14 @@ static uint64_t bucket_of(uint64_t tag, uint32_t at_ms, uint32_t tokens)
 	return tag << 48 | (uint64_t)at_ms << 16 | tokens;
 }
 
+/* Since `at_ms`. Every worker takes the time when its batch begins, so one may be a little behind what another wrote:
+ * then nothing has passed, not 2^32 ms. */
+static uint32_t passed(uint32_t at_ms, uint32_t now_ms)
+{
+	uint32_t ms = now_ms - at_ms;
+	return ms > UINT32_MAX - BEHIND_MAX_MS ? 0 : ms;
+}
+
 /* What a bucket holds now; *at_ms moves on only by the time that was paid out in tokens. */
 static uint32_t refilled(uint64_t word, uint32_t per_s, uint32_t burst, uint32_t now_ms, uint32_t *at_ms)
 {
@@ -66,7 +82,7 @@ static uint32_t refilled(uint64_t word, uint32_t per_s, uint32_t burst, uint32_t
 	uint64_t tokens = word & 0xffff;
 
 	*at_ms = (uint32_t)(word >> 16);
-	uint64_t earned = (uint32_t)(now_ms - *at_ms) * rate / 1000;
+	uint64_t earned = passed(*at_ms, now_ms) * rate / 1000;
 	if (tokens + earned >= most) {
 		*at_ms = now_ms;
 		return (uint32_t)most;
@@ -85,7 +101,7 @@ static _Atomic uint64_t *way_of(_Atomic uint64_t *ways, uint64_t tag, uint32_t n
 		uint64_t word = atomic_load_explicit(&ways[i], memory_order_relaxed);
 		if (word >> 48 == tag)
 			return &ways[i];
-		uint64_t age = word ? (uint32_t)(now_ms - (uint32_t)(word >> 16)) : UINT64_MAX;
+		uint64_t age = word ? passed((uint32_t)(word >> 16), now_ms) : UINT64_MAX;
 		if (age >= best_age) {
 			best_age = age;
 			best = &ways[i];

@@ -138,6 +138,36 @@ START_TEST(an_ipv6_source_is_its_64_and_its_48)
 }
 END_TEST
 
+/* Each worker takes the time when its batch begins: one may be a little behind another. */
+START_TEST(a_worker_whose_clock_is_behind_anothers_earns_the_source_nothing)
+{
+	struct shm *shm = small_segment();
+	struct link_address a = address4(0xc0000201, 1000);
+	for (int i = 0; i < 3; i++)
+		ck_assert(source_take(shm, &rates, &a, 1000000));
+	for (int i = 0; i < 100; i++)
+		ck_assert(!source_take(shm, &rates, &a, 1000000 - i % 20));
+	ck_assert(source_take(shm, &rates, &a, 1000500));
+	/* Away for so long that the bucket's 32 bits have gone half round: its tokens are back all the same. */
+	ck_assert(source_take(shm, &rates, &a, 1000500 + (1ll << 31) + 5));
+	shm_detach(&shm);
+}
+END_TEST
+
+START_TEST(a_budget_is_not_given_out_again_by_a_worker_that_is_still_in_the_period_before)
+{
+	struct shm *shm = small_segment();
+	struct limit *l = shm_limit(shm, LIMIT_OPENERS);
+	int taken = 0;
+	for (int i = 0; i < 100; i++)
+		taken += limit_take(l, 3, 10000, i % 2 ? 59999 : 60000);
+	ck_assert_int_eq(taken, 3);
+	/* A longer period after a reload has smaller numbers: the old word is not the next one of those. */
+	ck_assert(limit_take(l, 3, 1000000, 60001));
+	shm_detach(&shm);
+}
+END_TEST
+
 START_TEST(a_table_full_of_nonsense_and_a_flood_of_sources_end_well)
 {
 	struct shm *shm = small_segment();
@@ -169,6 +199,8 @@ int main(void)
 	tcase_add_test(t, neighbours_share_the_rate_of_their_network);
 	tcase_add_test(t, one_host_over_its_rate_leaves_its_neighbours_theirs);
 	tcase_add_test(t, an_ipv6_source_is_its_64_and_its_48);
+	tcase_add_test(t, a_worker_whose_clock_is_behind_anothers_earns_the_source_nothing);
+	tcase_add_test(t, a_budget_is_not_given_out_again_by_a_worker_that_is_still_in_the_period_before);
 	tcase_add_test(t, a_table_full_of_nonsense_and_a_flood_of_sources_end_well);
 	return run_suite(t, "shm limits");
 }
