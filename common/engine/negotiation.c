@@ -64,6 +64,8 @@ bool negotiation_again(struct vpn_session *s, bool by_us, mono_ms now)
 	s->negotiation = n;
 	s->kept->key_id = key_id;
 	s->renegotiate_at = MONO_NEVER;
+	s->renegotiate_by = 0;
+	s->again_from = now + AGAIN_MIN_MS;
 	/* The key in use now is the previous one from here on, and so has an end; further attempts do not move it. */
 	mono_ms *expires = &s->kept->expires[session_current(s)];
 	*expires = mono_earlier(*expires, now + s->endpoint->tran_window);

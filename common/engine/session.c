@@ -72,9 +72,10 @@ vpn_session *vpn_session_accept(vpn_endpoint *endpoint, const vpn_contact *conta
 		wrap_init_crypt(&k->wrap, &s->control_key, true);
 	}
 	if (contact->proven) {
-		/* The stateless answer used id 1; its time is not later than now. */
+		/* The stateless answer used id 1. Its time may have been a second later than what is taken for the time
+		 * now (the two clocks' seconds do not begin together), and peers take nothing from the past. */
 		k->counter.next = 2;
-		k->counter.time = (uint32_t)session_unix(s, now);
+		k->counter.time = (uint32_t)session_unix(s, now) + 1;
 	}
 	s->negotiation = negotiation_new(s, 0, contact->proven, now);
 	if (!s->negotiation)
@@ -299,10 +300,19 @@ void vpn_session_renegotiate(vpn_session *s, vpn_ms now)
 	s->renegotiate_now = false;
 	if (s->state != SESSION_OPEN || (s->negotiation && !s->negotiation->keyed))
 		return;
-	/* Nothing that must be delivered may be left unacknowledged: the peer drops late packets of the old key id. */
-	if (s->negotiation && !send_window_idle(&s->negotiation->out)) {
-		s->renegotiate_at = now + 100;
+	if (s->endpoint->server && now < s->again_from) {
+		s->renegotiate_at = s->again_from;
 		return;
+	}
+	/* Nothing that must be delivered may be left unacknowledged: the peer drops late packets of the old key id. But
+	 * one that never acknowledges would keep its keys, and its certificate unasked for, as long as it likes. */
+	if (s->negotiation && !send_window_idle(&s->negotiation->out)) {
+		if (!s->renegotiate_by)
+			s->renegotiate_by = now + s->endpoint->hand_window;
+		if (now < s->renegotiate_by) {
+			s->renegotiate_at = now + 100;
+			return;
+		}
 	}
 	if (!negotiation_again(s, true, now))
 		s->renegotiate_at = now + 5000;

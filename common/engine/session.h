@@ -38,7 +38,7 @@ enum {
 	LINGER_MS = 5000,
 	FAREWELLS = 3, /* a datagram may be lost */
 	FAREWELL_EVERY_MS = 300,
-	SOFT_RESET_MIN_MS = 1000, /* a peer that starts the next negotiation sooner has to ask again */
+	AGAIN_MIN_MS = 1000, /* from one negotiation to the next: each costs a server a signature */
 };
 
 struct vpn_endpoint {
@@ -121,7 +121,9 @@ struct vpn_session {
 	struct negotiation *negotiation; /* the newest; NULL after an adoption or a failed renegotiation */
 	struct data_key *keys[2];        /* expanded, beside kept->keys */
 	mono_ms send_from;               /* when the current key is used for sending; before it the previous one */
-	mono_ms keyed_at, renegotiate_at, push_at, pushed_at, linger_until, born, open_since;
+	mono_ms renegotiate_at, push_at, pushed_at, linger_until, born, open_since;
+	mono_ms again_from;              /* server: before it no other negotiation begins, whoever wants it */
+	mono_ms renegotiate_by;          /* when ours begins though the peer acknowledges nothing; 0: none waits */
 	mono_ms last_in, last_out, ping_restart_from;
 	span_ms ping, ping_restart;
 	uint64_t bytes_in, bytes_out, inactive_mark;

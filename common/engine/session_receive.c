@@ -16,15 +16,14 @@ static bool sent_by(const uint8_t *datagram, size_t len, uint64_t session)
 /* Is this datagram for a negotiation that we have, or the start of the next one? */
 static enum fate settle_key_id(struct vpn_session *s, const struct wrap_opened *opened, mono_ms now)
 {
-	struct negotiation *n = s->negotiation;
+	const struct negotiation *n = s->negotiation;
 
 	if (n && opened->key_id == n->key_id)
 		return FATE_NONE;
 	if (opened->opcode == OP_SOFT_RESET_V1 && s->state == SESSION_OPEN && (!n || n->keyed) &&
 		opened->key_id == next_key_id(s->kept->key_id)) {
-		/* A handshake costs us a signature: not as many as the peer likes. */
-		if (n && !n->first && s->endpoint->server && now - s->keyed_at < SOFT_RESET_MIN_MS)
-			return FATE_NOT_READY;
+		if (s->endpoint->server && now < s->again_from)
+			return FATE_NOT_READY; /* it asks again */
 		return negotiation_again(s, false, now) ? FATE_NONE : FATE_NOT_READY;
 	}
 	if (!n && s->state == SESSION_OPEN) {

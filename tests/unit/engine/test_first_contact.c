@@ -118,6 +118,23 @@ START_TEST(a_proof_serves_no_other_address_and_not_for_ever)
 }
 END_TEST
 
+/* Seconds of the two clocks begin at different moments, so what we take for the time may step back by one between the
+ * answer and the session; a client takes nothing that is older than what it has. */
+START_TEST(a_clock_that_steps_back_by_a_second_does_not_deafen_the_client)
+{
+	start(CRYPT);
+	for (unsigned i = 0; i < 20 && !p->sessions[SERVER]; i++) {
+		vpn_endpoint_set_clock(p->endpoints[SERVER], p->now, 1790000001);
+		if (p->contacts[VPN_CONTACT_REPLY])
+			vpn_endpoint_set_clock(p->endpoints[SERVER], p->now, 1790000000);
+		pair_run(p, 1);
+	}
+	ck_assert_ptr_nonnull(p->sessions[SERVER]);
+	ck_assert(pair_connect(p, 20000));
+	ck_assert_uint_eq(p->fates[CLIENT][FATE_WRAP_REPLAYED], 0);
+}
+END_TEST
+
 START_TEST(a_new_secret_does_not_lock_out_who_was_just_answered)
 {
 	uint8_t datagram[VPN_DATAGRAM_MAX], secret[VPN_SECRET] = { 1 };
@@ -260,6 +277,7 @@ static void add(TCase *t)
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_loop_test(t, who_brings_the_proof_back_is_let_in, 0, WRAPPINGS);
 	tcase_add_loop_test(t, a_proof_serves_no_other_address_and_not_for_ever, 0, WRAPPINGS);
+	tcase_add_test(t, a_clock_that_steps_back_by_a_second_does_not_deafen_the_client);
 	tcase_add_test(t, a_new_secret_does_not_lock_out_who_was_just_answered);
 	tcase_add_loop_test(t, a_changed_byte_never_opens, 0, WRAPPINGS);
 	tcase_add_loop_test(t, openers_are_answered_and_nothing_else_is, 0, WRAPPINGS);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * A session's corners: what it does with time, with a peer that misbehaves inside TLS, and at its end. */
 #include "common/engine/session.h"
+#include "common/data/data_key.h"
 #include "tests/lib/suite.h"
 #include "tests/pair/pair.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static struct pair *p;
@@ -146,6 +148,80 @@ START_TEST(a_client_cannot_renegotiate_as_often_as_it_likes)
 }
 END_TEST
 
+/* Its handshakes fail as soon as they cost us a signature; the old key goes on serving it. */
+START_TEST(nor_where_each_of_them_fails)
+{
+	connect_both();
+	vpn_session *s = p->sessions[SERVER];
+	unsigned begun = 0;
+	for (unsigned i = 0; i < 3000; i++) {
+		uint8_t key_id = s->kept->key_id;
+		vpn_session_renegotiate(p->sessions[CLIENT], p->now);
+		p->sessions[CLIENT]->kept->key_id = key_id;
+		negotiation_again(p->sessions[CLIENT], true, p->now);
+		vpn_session_tick(p->sessions[CLIENT], p->now);
+		pair_run(p, 12);
+		ck_assert_ptr_nonnull(p->sessions[SERVER]);
+		begun += s->kept->key_id != key_id;
+		if (s->negotiation && !s->negotiation->keyed)
+			negotiation_failed(s, "test", p->now);
+	}
+	ck_assert_uint_ge(begun, 10);
+	ck_assert_uint_le(begun, 40);
+}
+END_TEST
+
+/* It numbers its packets as it likes: near the end of the numbers a key is worn at once. */
+START_TEST(nor_by_wearing_each_key_out_at_once)
+{
+	connect_both();
+	for (unsigned i = 0; i < 3000; i++) {
+		for (unsigned k = 0; k < 2; k++)
+			if (p->sessions[CLIENT]->keys[k] && p->sessions[CLIENT]->keys[k]->block.next < 0xff000000)
+				p->sessions[CLIENT]->keys[k]->block = (struct packet_id_block){ 0xff000001, 0xffff0000 };
+		p->sessions[CLIENT]->send_from = p->now;
+		pair_send(p, CLIENT, i, 100);
+		pair_run(p, 1);
+	}
+	ck_assert_uint_ge(p->rekeyed[SERVER], 2);
+	ck_assert_uint_le(p->rekeyed[SERVER], 5);
+}
+END_TEST
+
+/* A revoked client would stay for ever if it could keep us from asking for its certificate again. */
+START_TEST(a_client_that_acknowledges_nothing_is_asked_to_renegotiate_all_the_same)
+{
+	p->settings[SERVER].reneg_ms = p->settings[SERVER].reneg_min_ms = 100000;
+	p->settings[SERVER].tran_window_ms = 200000;
+	p->settings[SERVER].ping_restart_ms = 60000;
+	connect_both();
+	vpn_session *s = p->sessions[SERVER];
+	ck_assert(vpn_session_say(s, "INFO,never acknowledged", p->now));
+	for (uint32_t second = 0; second < 1000 && p->sessions[SERVER]; second++) {
+		uint8_t nowhere[VPN_DATAGRAM_MAX];
+		uint8_t room[VPN_HEADROOM + 64] = { 0 };
+		vpn_job job = { .session = p->sessions[CLIENT], .data = room + VPN_HEADROOM, .len = 40 };
+		vpn_event event;
+		vpn_seal(&job, 1, p->now);
+		job.session = s;
+		vpn_open(&job, 1, p->now);
+		ck_assert_int_eq(job.fate, FATE_NONE);
+		p->now += 1000;
+		vpn_session_tick(s, p->now);
+		while (vpn_session_transmit(s, nowhere, sizeof(nowhere), p->now))
+			;
+		while (s && vpn_session_next_event(s, &event))
+			if (event.kind == VPN_EVENT_CLOSED) {
+				snprintf(p->close_reason[SERVER], PAIR_TEXT, "%s", event.text);
+				vpn_session_free(&p->sessions[SERVER], true);
+				s = NULL;
+			}
+	}
+	ck_assert_ptr_null(s);
+	ck_assert_ptr_nonnull(strstr(p->close_reason[SERVER], "tran-window"));
+}
+END_TEST
+
 START_TEST(a_refused_clients_password_is_wiped_and_the_pushed_options_forgotten)
 {
 	p->settings[CLIENT].username = "me";
@@ -217,6 +293,9 @@ static void add(TCase *t)
 	tcase_add_test(t, failed_renegotiations_do_not_lengthen_the_life_of_a_key);
 	tcase_add_test(t, a_session_time_limit_outlives_its_process);
 	tcase_add_test(t, a_client_cannot_renegotiate_as_often_as_it_likes);
+	tcase_add_test(t, nor_where_each_of_them_fails);
+	tcase_add_test(t, nor_by_wearing_each_key_out_at_once);
+	tcase_add_test(t, a_client_that_acknowledges_nothing_is_asked_to_renegotiate_all_the_same);
 	tcase_add_test(t, a_refused_clients_password_is_wiped_and_the_pushed_options_forgotten);
 	tcase_add_test(t, utf8_credentials_arrive_whole);
 	tcase_add_test(t, nothing_opens_without_an_answer_of_the_host);
