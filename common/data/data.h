@@ -59,6 +59,9 @@ struct packet_id_block {
 bool packet_id_reserve(struct packet_id_source *source, uint16_t epoch, struct packet_id_block *block);
 /* Every owner's first deed: puts its epoch into the word, whatever stands there. Ids go on where they are. */
 void packet_id_adopt(struct packet_id_source *source, uint16_t epoch);
+/* False: no owner of an epoch above 0 ever took it over. Beside a key that was in use it then was wiped, and its ids
+ * would begin again. */
+bool packet_id_was_owned(const struct packet_id_source *source);
 
 /* Numbers coming in: accepted once each, within the window. One writer. */
 struct replay_window {

@@ -53,6 +53,11 @@ void packet_id_adopt(struct packet_id_source *source, uint16_t epoch)
 		;
 }
 
+bool packet_id_was_owned(const struct packet_id_source *source)
+{
+	return atomic_load_explicit(&source->word, memory_order_acquire) >> EPOCH_SHIFT != 0;
+}
+
 /* -- the replay window --
  *
  *   floor            highest - width        highest

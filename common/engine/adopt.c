@@ -18,7 +18,7 @@ static bool adopt_key(struct vpn_session *s, unsigned index, mono_ms now)
 	struct data_kept *key = &s->kept->keys[index];
 
 	if (key->cipher <= CIPHER_UNKNOWN || key->cipher >= CIPHER_COUNT || key->key_id > 7 || key->send_half > 1 ||
-		key->window.width > REPLAY_BITS)
+		key->window.width > REPLAY_BITS || !packet_id_was_owned(&key->ids))
 		return false;
 	if (key->window.checked < 0 || key->window.checked > now)
 		key->window.checked = now;

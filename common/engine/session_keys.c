@@ -8,6 +8,9 @@
 void session_drop_key(struct vpn_session *s, unsigned index)
 {
 	data_key_free(&s->keys[index]);
+	/* The cipher first: should we die on the next line, no successor takes what is left of it for a key set. */
+	s->kept->keys[index].cipher = CIPHER_UNKNOWN;
+	atomic_signal_fence(memory_order_seq_cst);
 	secret_wipe(&s->kept->keys[index], sizeof(s->kept->keys[index]));
 	s->kept->expires[index] = MONO_NEVER;
 }

@@ -167,6 +167,23 @@ START_TEST(a_half_written_key_set_leaves_the_other_one)
 }
 END_TEST
 
+/* Died while a set was wiped: its cipher still stood there, its numbers were gone already. With them from 1 on it
+ * would seal again with numbers that were used. */
+START_TEST(a_half_wiped_key_set_is_not_taken_up_again)
+{
+	struct kept *k = p->kept[SERVER];
+
+	for (unsigned i = 0; i < 2; i++)
+		k->keys[i].ids.word = 0;
+	ck_assert(!use());
+	restore();
+	k->keys[k->current].ids.word &= 0xffffffffffff;
+	p->sessions[SERVER] = vpn_session_adopt(p->endpoints[SERVER], k, p->now, INT64_MAX);
+	ck_assert_ptr_nonnull(p->sessions[SERVER]);
+	ck_assert_uint_eq(!p->sessions[SERVER]->keys[0] + !p->sessions[SERVER]->keys[1], 1);
+}
+END_TEST
+
 START_TEST(no_packet_id_is_used_twice_whoever_seals)
 {
 	struct kept *k = p->kept[SERVER];
@@ -213,6 +230,7 @@ static void add(TCase *t)
 	tcase_add_test(t, bytes_that_change_under_a_living_session_do_no_harm);
 	tcase_add_test(t, keys_of_another_role_or_layout_are_refused);
 	tcase_add_test(t, a_half_written_key_set_leaves_the_other_one);
+	tcase_add_test(t, a_half_wiped_key_set_is_not_taken_up_again);
 	tcase_add_test(t, no_packet_id_is_used_twice_whoever_seals);
 }
 
