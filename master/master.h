@@ -52,6 +52,8 @@ struct seat {
 	unsigned quick_deaths;
 	uint64_t heartbeats, born_with; /* as seen at the last tick; at its birth */
 	unsigned silent_ticks;
+	bool drained;  /* an administrator wants it without sessions */
+	bool idle;     /* it is, and that was told */
 	bool crl_owed; /* the newest CRL did not get through to it */
 	mono_ms born_at;
 	mono_ms respawn_at;	    /* MONO_NEVER: not to be reborn now */
@@ -144,6 +146,19 @@ void supervise_watch_keyholder(struct master *m);
 void supervise_watch_helper(struct master *m);
 /* Asks the workers of older generations to leave, one after another; called whenever one may go. */
 void supervise_roll(struct master *m);
+
+/* roster.c: who takes new sessions. */
+bool roster_is_active(const struct master *m, unsigned index);
+unsigned roster_active(const struct master *m);
+/* After a change: tells the kernel and the workers. */
+void roster_apply(struct master *m);
+
+/* drain.c */
+/* All sessions of a worker to the others, and no new ones to it; or, with `on` false, new ones again. 0; -ENOENT, -EBUSY
+ * (the last one that is left) with a sentence in `error`. */
+int drain_worker(struct master *m, unsigned worker, bool on, char *error, size_t room);
+/* What was not at rest before may be now: each tick. */
+void drain_go_on(struct master *m);
 
 /* reload.c */
 void reload(struct master *m);

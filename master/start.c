@@ -341,6 +341,7 @@ static int start_in_order(struct master *m)
 		return error;
 	open_events(m);
 	steer(m);
+	roster_apply(m);
 	if ((error = make_wakers(m)))
 		return error;
 	return bear_workers(m); /* the rest when they are ready: supervise.c */

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <linux/bpf.h>
 #include <linux/if_tun.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -34,7 +35,12 @@
 #define CALL(function)           INSN(BPF_JMP | BPF_CALL, 0, 0, 0, function)
 #define EXIT                     INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)
 
-enum { R0, R1, R2, R3, R4, R6 = 6, R7 = 7, FP = 10 };
+#define LOAD64(dst, src, off)    INSN(BPF_LDX | BPF_MEM | BPF_DW, dst, src, off, 0)
+#define LOAD16(dst, src, off)    INSN(BPF_LDX | BPF_MEM | BPF_H, dst, src, off, 0)
+#define LOAD8(dst, src, off)     INSN(BPF_LDX | BPF_MEM | BPF_B, dst, src, off, 0)
+#define ALU32(op, dst, src)      INSN(BPF_ALU | (op) | BPF_X, dst, src, 0, 0)
+
+enum { R0, R1, R2, R3, R4, R5, R6, R7, R8, FP = 10 };
 /* clang-format on */
 
 static int bpf(int command, union bpf_attr *attr)
@@ -43,9 +49,10 @@ static int bpf(int command, union bpf_attr *attr)
 	return result < 0 ? -errno : (int)result;
 }
 
-/* An array of owners, mapped. Values are 64 bits wide because the kernel rounds up to that in a mappable
+/* An array of workers, mapped. Values are 64 bits wide because the kernel rounds up to that in a mappable
  * array. */
-static int make_table(uint32_t count, const char *name, volatile uint64_t **table, size_t *size)
+static int make_table(
+	uint32_t count, uint64_t fill, const char *name, volatile uint64_t **table, size_t *size)
 {
 	union bpf_attr attr = { .map_type = BPF_MAP_TYPE_ARRAY };
 	attr.key_size = sizeof(uint32_t);
@@ -66,14 +73,14 @@ static int make_table(uint32_t count, const char *name, volatile uint64_t **tabl
 	}
 	*table = map;
 	for (uint32_t i = 0; i < count; i++)
-		(*table)[i] = STEERING_NOBODY;
+		(*table)[i] = fill;
 	return fd;
 }
 
 /* A program being written down; jumps are landed once their target is reached. */
 struct program {
 	unsigned count;
-	struct bpf_insn at[96];
+	struct bpf_insn at[128];
 };
 
 static unsigned put(struct program *p, struct bpf_insn insn)
@@ -128,11 +135,88 @@ static unsigned put_look_up(struct program *p, int map)
 	return put_jump(p, BPF_JEQ, R0, 0);
 }
 
+/* The same from the start of the IP header, at R2 + offset. */
+static unsigned put_load_ip_bytes(struct program *p, int to, int len)
+{
+	put(p, MOV(R1, R6));
+	put(p, MOV(R3, FP));
+	put(p, ADD_IMM(R3, to));
+	put(p, MOV_IMM(R4, len));
+	put(p, MOV_IMM(R5, BPF_HDR_START_NET));
+	put(p, CALL(BPF_FUNC_skb_load_bytes_relative));
+	return put_jump(p, BPF_JNE, R0, 0);
+}
+
+/* R8: how many workers the kernel may choose from. The jump it returns is taken when it may from all. */
+static unsigned put_count_chosen(struct program *p, int chosen)
+{
+	put(p, MOV_IMM(R1, 0));
+	unsigned none = put_look_up(p, chosen); /* never */
+	put(p, LOAD64(R0, R0, 0));
+	land(p, none); /* R0 is 0 */
+	put(p, MOV(R8, R0));
+	return put_jump(p, BPF_JEQ, R8, 0);
+}
+
+/* R7: all its bits in the lowest, since few workers make few bits count. */
+static void put_mix(struct program *p)
+{
+	put(p, MOV(R1, R7));
+	put(p, ALU32_IMM(BPF_RSH, R1, 16));
+	put(p, ALU32(BPF_XOR, R7, R1));
+	put(p, ALU32_IMM(BPF_MUL, R7, (int32_t)0x9e3779b1));
+	put(p, ALU32_IMM(BPF_RSH, R7, 16));
+}
+
+/* Ends the program with one of them, by R7. */
+static void put_choose(struct program *p, int chosen)
+{
+	put(p, ALU32(BPF_MOD, R7, R8));
+	put(p, MOV(R1, R7));
+	put(p, ADD_IMM(R1, 1));
+	unsigned none = put_look_up(p, chosen);
+	put(p, LOAD32(R0, R0, 0));
+	land(p, none); /* never */
+	put(p, EXIT);
+}
+
+/* R7: hash of a datagram's source address and port. The jumps in `cut` are taken when there is no such header. */
+static void put_hash_source(struct program *p, unsigned cut[4])
+{
+	put(p, MOV_IMM(R2, 0));
+	cut[0] = put_load_ip_bytes(p, -4, 1);
+	put(p, LOAD8(R7, FP, -4));
+	put(p, MOV(R1, R7));
+	put(p, ALU32_IMM(BPF_RSH, R1, 4));
+	unsigned ipv6 = put_jump(p, BPF_JEQ, R1, 6);
+	put(p, MOV_IMM(R2, 12));
+	cut[1] = put_load_ip_bytes(p, -16, 4);
+	put(p, MOV(R2, R7)); /* the header's length, in words */
+	put(p, ALU32_IMM(BPF_AND, R2, 15));
+	put(p, ALU32_IMM(BPF_LSH, R2, 2));
+	put(p, LOAD32(R7, FP, -16));
+	unsigned ports = put(p, INSN(BPF_JMP | BPF_JA, 0, 0, 0, 0));
+	land(p, ipv6);
+	put(p, MOV_IMM(R2, 8));
+	cut[2] = put_load_ip_bytes(p, -16, 16);
+	put(p, LOAD32(R7, FP, -16));
+	for (int i = 1; i < 4; i++) {
+		put(p, LOAD32(R1, FP, -16 + 4 * i));
+		put(p, ALU32(BPF_XOR, R7, R1));
+	}
+	put(p, MOV_IMM(R2, 40));
+	land(p, ports);
+	cut[3] = put_load_ip_bytes(p, -16, 2);
+	put(p, LOAD16(R1, FP, -16));
+	put(p, ALU32(BPF_XOR, R7, R1));
+}
+
 /* Index of the socket for a datagram. An answer outside the group (nobody's entry too) makes the kernel use
- * its hash. */
-static int load_link_program(int peers)
+ * its hash, which knows all workers. */
+static int load_link_program(int peers, int chosen)
 {
 	struct program p = { 0 };
+	unsigned cut[4];
 	put(&p, MOV(R6, R1));
 	unsigned too_short = put_load_bytes(&p, 0, -8, 4); /* opcode and key id, peer id */
 	put(&p, LOAD32(R1, FP, -8));
@@ -142,11 +226,20 @@ static int load_link_program(int peers)
 	unsigned other_kind = put_jump(&p, BPF_JNE, R2, OP_DATA_V2);
 	put(&p, ALU32_IMM(BPF_AND, R1, 0x00ffffff));
 	unsigned no_such_peer = put_look_up(&p, peers);
-	put(&p, LOAD32(R0, R0, 0));
+	put(&p, LOAD64(R0, R0, 0));
+	unsigned nobody = put_jump(&p, BPF_JEQ, R0, -1);
 	put(&p, EXIT);
 	land(&p, too_short);
 	land(&p, other_kind);
 	land(&p, no_such_peer);
+	land(&p, nobody);
+	unsigned any = put_count_chosen(&p, chosen);
+	put_hash_source(&p, cut);
+	put_mix(&p);
+	put_choose(&p, chosen);
+	land(&p, any);
+	for (int i = 0; i < 4; i++)
+		land(&p, cut[i]);
 	put(&p, MOV32_IMM(R0, -1));
 	put(&p, EXIT);
 	return load(&p, "vpn_link");
@@ -155,7 +248,7 @@ static int load_link_program(int peers)
 /* Number of the queue for a packet; the kernel takes it modulo the number of queues. What no entry covers
  * (routed subnets, multicast) goes by a hash of its destination: one client's packets then at least meet one
  * other worker, which hands them over in order, and no queue gets all of them. */
-static int load_tunnel_program(int pool, const struct steering_sizes *sizes)
+static int load_tunnel_program(int pool, int chosen, const struct steering_sizes *sizes)
 {
 	uint32_t base6[4] = { 0 };
 	if (sizes->pool6_first)
@@ -163,7 +256,7 @@ static int load_tunnel_program(int pool, const struct steering_sizes *sizes)
 	struct program p = { 0 };
 	put(&p, MOV(R6, R1));
 	unsigned empty = put_load_bytes(&p, 0, -4, 1);
-	put(&p, INSN(BPF_LDX | BPF_MEM | BPF_B, R1, FP, -4, 0));
+	put(&p, LOAD8(R1, FP, -4));
 	put(&p, ALU32_IMM(BPF_RSH, R1, 4)); /* IP version */
 	unsigned ipv6 = put_jump(&p, BPF_JEQ, R1, 6);
 	unsigned neither = put_jump(&p, BPF_JNE, R1, 4);
@@ -181,7 +274,7 @@ static int load_tunnel_program(int pool, const struct steering_sizes *sizes)
 	put(&p, LOAD32(R7, FP, -4));
 	for (int i = 0; i < 3; i++) { /* R7: all words folded */
 		put(&p, LOAD32(R2, FP, -16 + 4 * i));
-		put(&p, INSN(BPF_ALU | BPF_XOR | BPF_X, R7, R2, 0, 0));
+		put(&p, ALU32(BPF_XOR, R7, R2));
 	}
 	for (int i = 0; i < 3; i++) {
 		put(&p, LOAD32(R2, FP, -16 + 4 * i));
@@ -195,24 +288,24 @@ static int load_tunnel_program(int pool, const struct steering_sizes *sizes)
 
 	land(&p, found4); /* R1: offset in the pool, perhaps outside */
 	unsigned outside = put_look_up(&p, pool);
-	put(&p, INSN(BPF_LDX | BPF_MEM | BPF_DW, R0, R0, 0, 0));
+	put(&p, LOAD64(R0, R0, 0));
 	unsigned nobody = put_jump(&p, BPF_JEQ, R0, -1);
-	put(&p, EXIT);
-
-	land(&p, outside);
-	land(&p, nobody);
-	for (int i = 0; i < 3; i++)
-		land(&p, foreign6[i]);
-	put(&p, MOV(R0, R7));
-	put(&p, ALU32_IMM(BPF_MUL, R0, (int32_t)0x9e3779b1));
-	put(&p, ALU32_IMM(BPF_RSH, R0, 16));
 	put(&p, EXIT);
 
 	land(&p, empty);
 	land(&p, neither);
 	land(&p, cut4);
 	land(&p, cut6);
-	put(&p, MOV_IMM(R0, 0));
+	put(&p, MOV_IMM(R7, 0));
+	land(&p, outside);
+	land(&p, nobody);
+	for (int i = 0; i < 3; i++)
+		land(&p, foreign6[i]);
+	put_mix(&p);
+	unsigned any = put_count_chosen(&p, chosen);
+	put_choose(&p, chosen);
+	land(&p, any);
+	put(&p, MOV(R0, R7));
 	put(&p, EXIT);
 	return load(&p, "vpn_tunnel");
 }
@@ -223,20 +316,25 @@ int steering_open(const struct steering_sizes *sizes, struct steering *out)
 		.pool_count = sizes->pool_count,
 		.link_program = -1,
 		.tunnel_program = -1 };
-	int error, peers = -1, pool = -1;
-	error = peers = make_table(sizes->peers, "vpn_peers", &out->peers, &out->peers_size);
+	int error, peers = -1, pool = -1, chosen = -1;
+	error = peers = make_table(sizes->peers, STEERING_NOBODY, "vpn_peers", &out->peers, &out->peers_size);
 	if (error >= 0)
-		error = pool = make_table(
-			sizes->pool_count ? sizes->pool_count : 1, "vpn_pool", &out->pool, &out->pool_size);
+		error = pool = make_table(sizes->pool_count ? sizes->pool_count : 1, STEERING_NOBODY, "vpn_pool",
+			&out->pool, &out->pool_size);
 	if (error >= 0)
-		error = out->link_program = load_link_program(peers);
+		error = chosen = make_table(
+			1 + STEERING_WORKERS_MAX, 0, "vpn_chosen", &out->chosen, &out->chosen_size);
 	if (error >= 0)
-		error = out->tunnel_program = load_tunnel_program(pool, sizes);
+		error = out->link_program = load_link_program(peers, chosen);
+	if (error >= 0)
+		error = out->tunnel_program = load_tunnel_program(pool, chosen, sizes);
 	/* programs and mappings keep the tables */
 	if (peers >= 0)
 		close(peers);
 	if (pool >= 0)
 		close(pool);
+	if (chosen >= 0)
+		close(chosen);
 	if (error >= 0)
 		return 0;
 	steering_close(out);
@@ -249,11 +347,23 @@ void steering_close(struct steering *steering)
 		munmap((void *)steering->peers, steering->peers_size);
 	if (steering->pool)
 		munmap((void *)steering->pool, steering->pool_size);
+	if (steering->chosen)
+		munmap((void *)steering->chosen, steering->chosen_size);
 	if (steering->link_program >= 0)
 		close(steering->link_program);
 	if (steering->tunnel_program >= 0)
 		close(steering->tunnel_program);
 	*steering = (struct steering){ .link_program = -1, .tunnel_program = -1 };
+}
+
+void steering_choose(struct steering *steering, const unsigned *workers, unsigned count)
+{
+	if (!steering->chosen || count > STEERING_WORKERS_MAX)
+		return;
+	for (unsigned i = 0; i < count; i++)
+		steering->chosen[1 + i] = workers[i];
+	atomic_thread_fence(memory_order_release);
+	steering->chosen[0] = count;
 }
 
 int steering_attach_link(const struct steering *steering, int udp_fd)

@@ -9,15 +9,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { STEERING_WORKERS_MAX = 256 };
 #define STEERING_NOBODY UINT64_MAX /* an entry without owner: the kernel goes by its own hash */
 
 struct steering {
 	/* Owner by peer id, and by offset in the address pool. NULL: no steering. Children inherit the maps.
 	 */
 	volatile uint64_t *peers, *pool;
+	volatile uint64_t *chosen; /* how many, then which: steering_choose(); the master's alone */
 	uint32_t pool4_first, pool_count;
 	int link_program, tunnel_program; /* fds */
-	size_t peers_size, pool_size;	  /* of the mappings */
+	size_t peers_size, pool_size, chosen_size; /* of the mappings */
 };
 
 struct steering_sizes {
@@ -32,8 +34,11 @@ struct steering_sizes {
  * where bpf() is refused); nothing is left then. */
 int steering_open(const struct steering_sizes *sizes, struct steering *out);
 void steering_close(struct steering *steering);
+/* Only these workers get what has no owner; count 0: all, as the kernel spreads it. No call into the kernel. */
+void steering_choose(struct steering *steering, const unsigned *workers, unsigned count);
 /* A SO_REUSEPORT group of UDP sockets, through any one of them: data packets of format 2 go to the socket
- * whose index is peers[peer id], everything else and unknown owners by the kernel's address hash. 0 or a
+ * whose index is peers[peer id], everything else and unknown owners by the kernel's address hash, or
+ * by ours among those chosen. 0 or a
  * negative errno. */
 int steering_attach_link(const struct steering *steering, int udp_fd);
 /* A multi-queue tun device, through any queue: packets into the pool go to the queue pool[offset], all others

@@ -545,6 +545,7 @@ static void on_time(struct master *m)
 		m->tick_at = now + m->tick;
 		feel_pulses(m, now);
 		change_secret(m, now);
+		drain_go_on(m);
 		crl_watch(m);
 	}
 }

@@ -162,7 +162,7 @@ enum ring_answer ring_next(struct ring ring, uint64_t *at, struct ring_item *ite
 			break;
 		*at += r.total;
 	}
-	if (r.kind < HANDOVER_DATAGRAM || r.kind > HANDOVER_SUPER || r.total < HEAD_LEN)
+	if (r.kind < HANDOVER_DATAGRAM || r.kind > HANDOVER_MOVED || r.total < HEAD_LEN)
 		return broken(ring, at);
 	const uint32_t kind = r.kind, total = r.total;
 	words_load(&r, words_at(ring, *at), RECORD_WORDS);

@@ -30,6 +30,7 @@ enum handover_kind {
 	HANDOVER_PACKET = 2,   /* an inner packet, to be sealed for `slot` */
 	HANDOVER_END = 3,      /* end the session: `reason` */
 	HANDOVER_SUPER = 4,    /* an inner super packet behind its offload head (common/inner/inner.h) */
+	HANDOVER_MOVED = 5,    /* the session is yours now: adopt it */
 };
 
 /* In shared memory: positions count bytes since the ring was made; each modulo the ring's length is an

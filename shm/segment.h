@@ -66,6 +66,7 @@ struct shm_header {
 	_Alignas(64) _Atomic uint64_t prefixes4; /* bit n: a /n route was made; bit 32 is the top */
 	_Atomic uint64_t prefixes6[3];		 /* the same for IPv6, bits 0 to 128 */
 	struct limit limits[SHM_LIMITS];
+	_Alignas(64) _Atomic uint64_t crew[SHM_MAX_WORKERS / 64]; /* shm/crew.h */
 };
 
 enum shm_warning {

@@ -51,6 +51,22 @@ void handover_end(struct worker *w, uint32_t slot, uint32_t generation, unsigned
 	loop_wake(&w->loop, owner);
 }
 
+void handover_moved(struct worker *w, uint32_t slot, uint32_t generation, unsigned owner)
+{
+	struct ring ring = ring_between(w->shm, w->born->index, owner);
+	struct ring_item item;
+
+	/* Without room for it the first packet tells, or the new owner's periodic look. */
+	if (ring.ends && ring_reserve(ring, 0, &item)) {
+		item.kind = HANDOVER_MOVED;
+		item.slot = slot;
+		item.generation = generation;
+		ring_commit(ring, &item);
+	}
+	if (ring.ends)
+		loop_wake(&w->loop, owner);
+}
+
 static void end_session(struct worker *w, const struct ring_item *item)
 {
 	struct session *s = session_find(w, item->slot, item->generation);
@@ -81,10 +97,26 @@ static struct packet packet_of(const struct ring_item *item)
 	};
 }
 
+/* A word from worker to worker, without a packet. */
+static bool is_word(const struct ring_item *item)
+{
+	return item->kind == HANDOVER_END || item->kind == HANDOVER_MOVED;
+}
+
+static void take_word(struct worker *w, const struct ring_item *item)
+{
+	uint32_t generation;
+
+	if (item->kind == HANDOVER_END)
+		end_session(w, item);
+	else if (peers_owner(w->shm, item->slot, &generation) == w->born->index && generation == item->generation)
+		session_welcome(w, item->slot);
+}
+
 /* Of no use to anybody: says so in its head, or is too short to be what it says. */
 static bool is_bad(const struct worker *w, const struct ring_item *item)
 {
-	uint32_t least = item->kind == HANDOVER_END ? 0 : item->kind == HANDOVER_SUPER ? INNER_OFFLOAD_LEN + 1 : 1;
+	uint32_t least = is_word(item) ? 0 : item->kind == HANDOVER_SUPER ? INNER_OFFLOAD_LEN + 1 : 1;
 
 	return item->link >= w->link_count || item->len < least;
 }
@@ -104,14 +136,16 @@ static bool take_from(struct worker *w, struct ring ring)
 		taken = at;
 		while (w->handed.count < BATCH_MAX && (answer = ring_next(ring, &at, &item)) == RING_ITEM) {
 			bool bad = is_bad(w, &item), inwards = item.kind == HANDOVER_DATAGRAM;
-			if (item.kind == HANDOVER_END || bad) {
-				if (item.kind == HANDOVER_END)
-					end_session(w, &item);
+			if (is_word(&item) && w->handed.count) {
+				at = taken; /* after the packets before it */
+				break;
+			}
+			if (is_word(&item) || bad) {
+				if (is_word(&item) && !bad)
+					take_word(w, &item);
 				else
 					counter_add(w->counters, COUNTER_SHM_NONSENSE, 1);
 				taken = at;
-				if (w->handed.count)
-					break;
 				continue;
 			}
 			if (w->handed.count && inwards != datagrams) {
@@ -124,7 +158,7 @@ static bool take_from(struct worker *w, struct ring ring)
 		}
 		counter_add(w->counters, COUNTER_HANDED_OVER_IN, w->handed.count);
 		if (w->handed.count && datagrams)
-			inbound_owned(w, &w->handed);
+			inbound_handed(w, &w->handed);
 		else if (w->handed.count)
 			outbound_owned(w, &w->handed);
 		ring_release(ring, at);
@@ -134,14 +168,19 @@ static bool take_from(struct worker *w, struct ring ring)
 	return answer == RING_ITEM;
 }
 
-void handover_take(void *worker)
+void handover_look(struct worker *w)
 {
-	struct worker *w = worker;
-
-	w->now = loop_now();
 	for (unsigned from = 0; from < w->born->workers; from++) {
 		struct ring ring = ring_between(w->shm, from, w->born->index);
 		if (ring.ends && !ring_empty(ring) && take_from(w, ring))
 			loop_wake(&w->loop, w->born->index);
 	}
+}
+
+void handover_take(void *worker)
+{
+	struct worker *w = worker;
+
+	w->now = loop_now();
+	handover_look(w);
 }

@@ -3,8 +3,33 @@
 #include "worker/internal.h"
 
 #include "common/wire/wire.h"
+#include "shm/crew.h"
 #include "shm/handover_ring.h"
 #include "shm/routes.h"
+
+/* Ours stays: perhaps it was given to us, and this is the first we hear of it. What is another's goes there. */
+static void inbound_settle(struct worker *w, struct packet *p, unsigned owner)
+{
+	if (owner != w->born->index)
+		handover_give(w, p, HANDOVER_DATAGRAM, owner);
+	else if (!session_find(w, p->peer, p->generation))
+		session_welcome(w, p->peer);
+}
+
+/* A stranger. Who is drained opens no session, but knows who does. */
+static void inbound_stranger(struct worker *w, struct packet *p)
+{
+	p->peer = PEER_NONE;
+	if (!wire_is_control(p->at[0] >> 3)) {
+		p->fate = FATE_UNKNOWN_PEER;
+		return;
+	}
+	if (crew_is_active(w->shm, w->born->index))
+		return;
+	unsigned other = crew_pick(w->shm, &p->peer_address, sizeof(p->peer_address));
+	if (other != WORKER_NONE && other != w->born->index)
+		handover_give(w, p, HANDOVER_DATAGRAM, other);
+}
 
 /* Kind of datagram and whose it is. */
 static void inbound_owners(struct worker *w, struct batch *b)
@@ -29,13 +54,32 @@ static void inbound_owners(struct worker *w, struct batch *b)
 		} else {
 			session_by_address(w, &p->peer_address, &p->peer, &p->generation, &owner);
 		}
-		if (owner == WORKER_NONE) {
-			p->peer = PEER_NONE;
-			if (!wire_is_control(head.opcode))
-				p->fate = FATE_UNKNOWN_PEER;
-		} else if (owner != w->born->index) {
-			handover_give(w, p, HANDOVER_DATAGRAM, owner);
+		if (owner == WORKER_NONE)
+			inbound_stranger(w, p);
+		else
+			inbound_settle(w, p, owner);
+	}
+}
+
+/* The session may have moved on while the datagram was on its way to us. A stranger's goes no further. */
+static void inbound_owners_again(struct worker *w, struct batch *b)
+{
+	for (unsigned i = 0; i < b->count; i++) {
+		struct packet *p = &b->packets[i];
+		uint32_t generation = p->generation;
+		unsigned owner;
+
+		if (p->peer == PEER_NONE) {
+			session_by_address(w, &p->peer_address, &p->peer, &p->generation, &owner);
+			if (owner == WORKER_NONE)
+				p->peer = PEER_NONE;
+		} else {
+			owner = peers_owner(w->shm, p->peer, &generation);
+			if (owner == WORKER_NONE || generation != p->generation)
+				p->fate = FATE_STALE;
 		}
+		if (p->fate == FATE_NONE && owner != WORKER_NONE)
+			inbound_settle(w, p, owner);
 	}
 }
 
@@ -246,7 +290,7 @@ static uint32_t sole_peer(const struct batch *b)
 	return b->count ? b->packets[0].peer : PEER_NONE;
 }
 
-void inbound_owned(struct worker *w, struct batch *b)
+static void inbound_owned(struct worker *w, struct batch *b)
 {
 	inbound_control(w, b);
 	worker_touch(sole_peer(b));
@@ -255,6 +299,12 @@ void inbound_owned(struct worker *w, struct batch *b)
 	inbound_deliver(w, b);
 	batch_end(w, b);
 	worker_touch(PEER_NONE);
+}
+
+void inbound_handed(struct worker *w, struct batch *b)
+{
+	inbound_owners_again(w, b);
+	inbound_owned(w, b);
 }
 
 void inbound(void *worker, struct batch *b)

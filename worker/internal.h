@@ -6,7 +6,7 @@
  *   control.c   drives them: datagrams, events, timers  handover.c  what other workers give us, what we give them
  *   admit.c     who gets which address                  fan_out.c   one packet to many peers
  *   signing.c   the keyholder's answers                 publish.c   rows and counters for readers outside
- *   scripts.c   the helper's answers */
+ *   scripts.c   the helper's answers                    moving.c    our sessions to other workers */
 #ifndef WORKER_INTERNAL_H
 #define WORKER_INTERNAL_H
 
@@ -27,6 +27,8 @@ enum {
 	SIGN_INPUT_MAX = 1024,
 	STOP_LINGER_MS = 1500,    /* how long clients have to acknowledge that we stop */
 };
+
+struct order;
 
 struct session {
 	vpn_session *engine;
@@ -49,6 +51,9 @@ struct session {
 	uint8_t *sign_input;
 	struct session *sign_next;
 	uint32_t helper_id;       /* of the request that waits; 0: none */
+	unsigned move_to;         /* with move_link: which worker gets it ... */
+	mono_ms move_at, move_until; /* ... when (0: it is not at rest yet), and when we stop trying */
+	struct session *move_next, **move_link; /* among those that go; link NULL: it stays */
 	struct client_route *routes; /* networks behind it */
 	unsigned route_count;
 };
@@ -107,6 +112,10 @@ struct worker {
 	struct helper_message *helper_first, **helper_last;
 	unsigned helper_waiting;
 
+	struct session *move_first, **move_last; /* sessions that other workers shall get */
+	mono_ms move_look_at;                    /* when to look at them next; MONO_NEVER: there are none */
+	uint32_t look_at;                        /* where the search for sessions given to us goes on */
+
 	uint32_t blamed; /* the session our predecessor was at work on when it died; PEER_NONE */
 	int verb;
 	bool stopping, leaving, master_gone;
@@ -152,6 +161,13 @@ void session_settled(struct worker *w, struct session *s);
 void sessions_tidy(struct worker *w);
 /* Takes over what the predecessor of our index left. */
 void sessions_adopt(struct worker *w);
+/* One that another worker gave us, if it is that: whatever tells of it first (its record, its first packet, an order, the
+ * periodic look) makes us adopt it. */
+void session_welcome(struct worker *w, uint32_t slot);
+/* The steering programs' view of the owner: speed only. */
+void session_steer(const struct worker *w, const struct session *s, unsigned owner);
+/* Lets go of it as it is, for whoever goes on with it: its bytes stay in its slot. */
+void session_leave(struct worker *w, struct session *s);
 void sessions_free(struct worker *w, bool for_successor);
 bool session_publish(struct worker *w, struct session *s);
 /* Address, owner and everything that depends on it. False: another live session has that address. */
@@ -174,6 +190,14 @@ void admit_with(struct worker *w, struct session *s, const char *lines, size_t l
 /* Makes it reachable: routes, state. False: it was ended. */
 bool admit_activate(struct worker *w, struct session *s);
 void admit_withdraw(struct worker *w, struct session *s);
+
+/* -- moving.c -- */
+/* The master's list of sessions that worker `to` shall have; what is not ours any more is passed over. */
+void moving_begin(struct worker *w, unsigned to, const struct order *order);
+/* Those whose time has come; sets w->move_look_at. */
+void moving_go_on(struct worker *w);
+/* The session ends, or stays. */
+void moving_forget(struct session *s, struct worker *w);
 
 /* -- signing.c -- */
 void signing_ask(struct worker *w, struct session *s, const vpn_event *event);
@@ -201,8 +225,9 @@ void scripts_flush(struct worker *w, bool last);
 /* -- the lines -- */
 void inbound(void *worker, struct batch *b);
 void outbound(void *worker, struct batch *b);
-/* From the step on where sessions are known to be ours (or not). */
-void inbound_owned(struct worker *w, struct batch *b);
+/* What another worker gave us: datagrams for sessions that were ours then. */
+void inbound_handed(struct worker *w, struct batch *b);
+/* Packets whose peer is known: from the tunnel, from another worker, or from one client to another. */
 void outbound_owned(struct worker *w, struct batch *b);
 /* Memory for cutting super packets whose segments are up to `segment_max` bytes. False: there is none. */
 bool outbound_init(struct worker *w, uint32_t segment_max);
@@ -215,7 +240,11 @@ void fan_out(struct worker *w, const struct packet *p, uint32_t except);
 void handover_give(struct worker *w, struct packet *p, unsigned kind, unsigned owner);
 /* Asks another worker to end a session. */
 void handover_end(struct worker *w, uint32_t slot, uint32_t generation, unsigned owner, unsigned reason);
+/* What the others gave us so far. */
+void handover_look(struct worker *w);
 void handover_take(void *worker);
+/* Tells another worker of a session that it has from now on. */
+void handover_moved(struct worker *w, uint32_t slot, uint32_t generation, unsigned owner);
 enum end_reason { END_REPLACED = 1, END_FLOATED = 2 };
 
 /* -- publish.c -- */

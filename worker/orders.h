@@ -35,6 +35,12 @@ struct order {
 	char text[ORDER_TEXT_MAX]; /* `len` bytes, not terminated */
 };
 
+/* A list in the text of MOVE and ADOPT. */
+struct order_session {
+	uint32_t slot, generation;
+};
+enum { ORDER_SESSIONS_MAX = ORDER_TEXT_MAX / sizeof(struct order_session) };
+
 /* Sends one; `fd` -1 or a descriptor to pass along. False: it did not fit or the other end is gone. */
 bool order_send(int channel, enum order_kind kind, int32_t value, const void *text, size_t len, int fd);
 /* Receives one. 1: got one (a passed descriptor in *fd, else -1; close it), 0: nothing there, -1: the other end is gone.

@@ -145,6 +145,8 @@ static void outbound_owners(struct worker *w, struct batch *b)
 			give_super(w, p, owner);
 		else if (owner != w->born->index)
 			handover_give(w, p, HANDOVER_PACKET, owner);
+		else if (!session_find(w, p->peer, generation))
+			session_welcome(w, p->peer);
 	}
 }
 
@@ -292,11 +294,9 @@ static void outbound_walk(struct worker *w, struct batch *b)
 		walk_end(w, &w->walk);
 }
 
-/* Packets whose peer is known: from the tunnel, from another worker, or from one client to another. */
 void outbound_owned(struct worker *w, struct batch *b)
 {
-	if (b != &w->handed)
-		outbound_owners(w, b);
+	outbound_owners(w, b);
 	outbound_walk(w, b);
 	batch_end(w, b);
 }

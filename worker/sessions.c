@@ -13,6 +13,7 @@
 enum {
 	HALF_OPEN_MS = 3000, /* a handshake gets this long even when its place is wanted by others */
 	HEARD_MS = 20000,    /* a session heard from within this time is alive: nobody unproven gets its address */
+	LOOK_MAX = 65536,    /* slots that the search for given sessions looks at in one go: a fraction of a millisecond */
 };
 
 struct session *session_find(const struct worker *w, uint32_t slot, uint32_t generation)
@@ -35,20 +36,19 @@ struct session *session_by_address(const struct worker *w, const struct link_add
 	return *owner == w->born->index ? session_find(w, *slot, *generation) : NULL;
 }
 
-/* The steering programs' view of the owner: speed only. */
-static void steer(struct worker *w, const struct session *s)
+void session_steer(const struct worker *w, const struct session *s, unsigned owner)
 {
 	if (!w->born->steer_peers)
 		return;
-	w->born->steer_peers[s->slot] = w->born->index;
+	w->born->steer_peers[s->slot] = owner;
 	if (w->born->steer_pool4 && s->identity.inner4 >= w->born->steer_pool4_first &&
 		s->identity.inner4 - w->born->steer_pool4_first < w->born->steer_pool4_count)
-		w->born->steer_pool4[s->identity.inner4 - w->born->steer_pool4_first] = w->born->index;
+		w->born->steer_pool4[s->identity.inner4 - w->born->steer_pool4_first] = owner;
 }
 
 bool session_publish(struct worker *w, struct session *s)
 {
-	steer(w, s);
+	session_steer(w, s, w->born->index);
 	bool done = peers_write(w->shm, s->slot, s->generation, &s->identity);
 	publish_session(w, s);
 	return done;
@@ -183,6 +183,7 @@ void session_end(struct worker *w, struct session *s, const char *why)
 		return;
 	s->ending = true;
 	session_settled(w, s);
+	moving_forget(s, w);
 	session_log(w, s, s->active || s->identity.common_name[0] ? 1 : 2, "session over: %s", why);
 	counter_add(w->counters, s->active ? COUNTER_SESSIONS_ENDED : COUNTER_HANDSHAKES_FAILED, 1);
 	note_session(w, s, s->active ? EVENT_ENDED : EVENT_HANDSHAKE_FAILED, s->why ? s->why : EVENT_WHY_SAID, why);
@@ -204,6 +205,19 @@ void session_end(struct worker *w, struct session *s, const char *why)
 	free(s);
 }
 
+/* Who gave us a session may have died before it could tell us. */
+static void look_for_given(struct worker *w)
+{
+	uint32_t generation, slots = w->config->max_clients;
+
+	for (uint32_t n = slots < LOOK_MAX ? slots : LOOK_MAX; n; n--) {
+		uint32_t slot = w->look_at++ % slots;
+		if (!w->sessions[slot] && peers_owner(w->shm, slot, &generation) == w->born->index)
+			session_welcome(w, slot);
+	}
+	w->look_at %= slots;
+}
+
 void sessions_tidy(struct worker *w)
 {
 	struct peer_word word;
@@ -217,6 +231,7 @@ void sessions_tidy(struct worker *w)
 			session_end(w, s, "another worker closed it");
 		}
 	}
+	look_for_given(w);
 }
 
 /* -- floating -- */
@@ -304,16 +319,17 @@ void session_set_mss(struct worker *w, struct session *s)
 	s->mss6 = (uint16_t)(room > 60 + 88 ? room - 60 : 88);
 }
 
-/* -- after a death -- */
+/* -- from another worker, dead or alive -- */
 
-static void adopt(struct worker *w, uint32_t slot)
+/* False: it cannot go on and was ended, or is not ours. */
+static bool adopt(struct worker *w, uint32_t slot, bool at_fault)
 {
 	struct peer_row row;
 	uint32_t generation;
-	enum peer_adoption found = peers_adopt(w->shm, slot, w->born->index, slot == w->blamed, &generation);
+	enum peer_adoption found = peers_adopt(w->shm, slot, w->born->index, at_fault, &generation);
 
 	if (found == PEER_NOT_OURS)
-		return;
+		return false;
 	struct session *s = found == PEER_ADOPTED ? session_new(w, slot, generation) : NULL;
 	if (s && peers_read(w->shm, slot, &row)) {
 		s->identity = row.identity;
@@ -336,45 +352,65 @@ static void adopt(struct worker *w, uint32_t slot)
 			publish_gone(w, slot);
 			peers_release(w->shm, slot, generation);
 		}
-		return;
+		return false;
 	}
 	session_set_mss(w, s);
 	session_publish(w, s);
 	timer_set(w->wheel, &s->timer, vpn_session_wake_at(s->engine));
-	counter_add(w->counters, COUNTER_ADOPTED, 1);
-	note_session(w, s, EVENT_ADOPTED, 0, NULL);
+	return true;
 }
 
 void sessions_adopt(struct worker *w)
 {
-	unsigned adopted = 0;
+	unsigned found = 0;
 
 	for (uint32_t slot = peers_next_owned(w->shm, w->born->index, 0); slot != PEER_NONE;
 		slot = peers_next_owned(w->shm, w->born->index, slot + 1)) {
-		adopt(w, slot);
-		adopted++;
+		found++;
+		if (!adopt(w, slot, slot == w->blamed))
+			continue;
+		counter_add(w->counters, COUNTER_ADOPTED, 1);
+		note_session(w, w->sessions[slot], EVENT_ADOPTED, 0, NULL);
 	}
-	if (adopted)
+	if (found)
 		worker_log(w, 1, "worker %u adopted %u of %u sessions of its predecessor", w->born->index,
-			w->session_count, adopted);
+			w->session_count, found);
+}
+
+void session_welcome(struct worker *w, uint32_t slot)
+{
+	if (slot >= w->config->max_clients || w->sessions[slot])
+		return;
+	worker_touch(slot);
+	if (adopt(w, slot, false)) {
+		counter_add(w->counters, COUNTER_MOVED_IN, 1);
+		note_session(w, w->sessions[slot], EVENT_MOVED_IN, 0, NULL);
+	}
+	worker_touch(PEER_NONE);
+}
+
+void session_leave(struct worker *w, struct session *s)
+{
+	session_settled(w, s);
+	moving_forget(s, w);
+	timer_cancel(w->wheel, &s->timer);
+	signing_forget(w, s);
+	vpn_session_free(&s->engine, false);
+	w->sessions[s->slot] = NULL;
+	counter_set(w->counters, COUNTER_SESSIONS, --w->session_count);
+	free(s->routes);
+	free(s);
 }
 
 void sessions_free(struct worker *w, bool for_successor)
 {
 	for (uint32_t slot = 0; slot < w->config->max_clients; slot++) {
 		struct session *s = w->sessions[slot];
-		if (!s)
-			continue;
-		if (!for_successor) {
+		if (s && for_successor) {
+			session_leave(w, s);
+		} else if (s) {
 			s->why = EVENT_WHY_HUB_STOPS;
 			session_end(w, s, "the hub stops");
-			continue;
 		}
-		timer_cancel(w->wheel, &s->timer);
-		signing_forget(w, s);
-		vpn_session_free(&s->engine, false);
-		free(s->routes);
-		free(s);
-		w->sessions[slot] = NULL;
 	}
 }

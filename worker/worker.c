@@ -183,6 +183,18 @@ static void take_crl(struct worker *w, int fd)
 	free(text);
 }
 
+static void take_given(struct worker *w, const struct order *order)
+{
+	struct order_session list[ORDER_SESSIONS_MAX];
+	unsigned count = order->len / sizeof(list[0]);
+	uint32_t generation;
+
+	memcpy(list, order->text, count * sizeof(list[0]));
+	for (unsigned i = 0; i < count; i++)
+		if (peers_owner(w->shm, list[i].slot, &generation) == w->born->index)
+			session_welcome(w, list[i].slot);
+}
+
 static bool take_orders(void *context)
 {
 	struct worker *w = context;
@@ -207,6 +219,12 @@ static bool take_orders(void *context)
 		case ORDER_HELPER:
 			scripts_set_helper(w, fd);
 			fd = -1;
+			break;
+		case ORDER_MOVE:
+			moving_begin(w, (unsigned)order.value, &order);
+			break;
+		case ORDER_ADOPT:
+			take_given(w, &order);
 			break;
 		case ORDER_RESTART_ALL:
 			stop_sessions(w, "RESTART", "restarted by SIGUSR1");
@@ -440,6 +458,7 @@ static bool be_born(struct worker *w)
 static mono_ms next_wake(const struct worker *w)
 {
 	mono_ms at = mono_earlier(timer_wheel_wake_at(w->wheel), w->publish_at);
+	at = mono_earlier(at, w->move_look_at);
 	if (w->helper_first)
 		at = mono_earlier(at, w->now + HELPER_RETRY_MS);
 	return w->stopping ? mono_earlier(at, w->stop_at) : at;
@@ -456,6 +475,8 @@ static void chores(struct worker *w)
 	}
 	if (w->now >= w->secret_at)
 		share_secret(w);
+	if (w->now >= w->move_look_at)
+		moving_go_on(w);
 	if (w->helper_first)
 		scripts_flush(w, false);
 }
@@ -491,6 +512,8 @@ int worker_run(const struct inherited *inherited)
 	w->helper_fd = inherited->helper_fd;
 	w->helper_last = &w->helper_first;
 	w->half_last = &w->half_first;
+	w->move_last = &w->move_first;
+	w->move_look_at = MONO_NEVER;
 	w->now = loop_now();
 	w->sessions = calloc(inherited->config->max_clients, sizeof(*w->sessions));
 	w->wheel = timer_wheel_new(w->now);
@@ -503,7 +526,7 @@ int worker_run(const struct inherited *inherited)
 	catch_deadly_signals();
 	if (be_born(w)) {
 		sessions_adopt(w);
-		handover_take(w); /* what our predecessor was woken for */
+		handover_look(w); /* what our predecessor was woken for */
 		publish(w); /* the first heartbeat: from here on the master feels a silence */
 		order_send(inherited->orders_fd, ANSWER_READY, 0, NULL, 0, -1);
 		status = live(w);

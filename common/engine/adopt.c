@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+enum { NEW_KEY_MS = 1000 };
+
 static bool kept_makes_sense(const struct vpn_endpoint *e, const struct kept *k)
 {
 	return k->layout == KEPT_LAYOUT && k->server == e->server && k->open && k->current < 2 && k->key_id <= 7 &&
@@ -25,6 +27,19 @@ static bool adopt_key(struct vpn_session *s, unsigned index, mono_ms now)
 	packet_id_adopt(&key->ids, s->endpoint->epoch);
 	s->keys[index] = data_key_new(key, s->endpoint->epoch);
 	return s->keys[index] != NULL;
+}
+
+bool vpn_session_at_rest(const vpn_session *s, vpn_ms now)
+{
+	const struct negotiation *n = s->negotiation;
+
+	/* Adopters send with the newest key at once: while the peer may not have made it yet, wait. It has all that it
+	 * takes since before we had ours. */
+	if (s->state != SESSION_OPEN || (now < s->send_from && now - s->keyed_at < NEW_KEY_MS))
+		return false;
+	if (s->text_count || s->events || s->renegotiate_now || s->occ_reply || s->peer_left || s->event_lost)
+		return false;
+	return !n || (n->keyed && send_window_idle(&n->out) && !receive_window_owes(&n->in) && !tls_pending(n->tls));
 }
 
 vpn_session *vpn_session_adopt(vpn_endpoint *endpoint, void *kept, vpn_ms now, vpn_ms renegotiate_at)

@@ -145,6 +145,9 @@ vpn_session *vpn_session_connect(vpn_endpoint *endpoint, void *kept, vpn_ms now)
 /* A session rebuilt from what its dead process kept: data goes on at once, control by a renegotiation that starts at
  * `renegotiate_at` or as soon as the peer says something. NULL: it had no data keys yet, or no memory. */
 vpn_session *vpn_session_adopt(vpn_endpoint *endpoint, void *kept, vpn_ms now, vpn_ms renegotiate_at);
+/* True if another process could adopt it now and the peer would notice nothing: open, no negotiation under way, no
+ * key that is very new, nothing said that is not acknowledged. It need not stay so. */
+bool vpn_session_at_rest(const vpn_session *session, vpn_ms now);
 /* Frees it, empties the pointer. `wipe_kept` false leaves the kept bytes for an adopter. */
 void vpn_session_free(vpn_session **session, bool wipe_kept);
 

@@ -57,21 +57,25 @@ static int who_got_it(const int fds[WORKERS], int wait_ms)
 static struct listeners sockets;
 static int client;
 
-static void open_group(void)
+static void open_group(int family)
 {
-	struct listener l = {
-		.proto = PROTO_UDP, .address_len = sizeof(struct sockaddr_in), .spelled = "test"
-	};
+	struct listener l = { .proto = PROTO_UDP, .address_len = sizeof(struct sockaddr_in), .spelled = "test" };
 	struct sockaddr_in *in = (struct sockaddr_in *)&l.address;
-	in->sin_family = AF_INET;
-	in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&l.address;
+	in->sin_family = (sa_family_t)family;
+	if (family == AF_INET) {
+		in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	} else {
+		in6->sin6_addr = in6addr_loopback;
+		l.address_len = sizeof(*in6);
+	}
 	struct config config = { .listeners = &l, .listener_count = 1, .mtu_discover = -1 };
 	ck_assert_int_eq(listeners_open(&config, WORKERS, &sockets), 0);
-	struct sockaddr_in to;
+	struct sockaddr_storage to;
 	socklen_t len = sizeof(to);
 	getsockname(sockets.fds[0], (struct sockaddr *)&to, &len);
-	client = socket(AF_INET, SOCK_DGRAM, 0);
-	ck_assert_int_eq(connect(client, (struct sockaddr *)&to, sizeof(to)), 0);
+	client = socket(family, SOCK_DGRAM, 0);
+	ck_assert_int_eq(connect(client, (struct sockaddr *)&to, len), 0);
 	ck_assert_int_eq(steering_attach_link(&steering, listeners_group(&sockets, 0)), 0);
 }
 
@@ -90,7 +94,7 @@ static int data_v2_sent_to(uint32_t peer)
 START_TEST(data_goes_to_the_owner_also_after_the_owner_changed)
 {
 	open_steering(true);
-	open_group();
+	open_group(AF_INET);
 	for (uint32_t peer = 0; peer < PEERS; peer += 33)
 		for (int owner = 0; owner < WORKERS; owner++) {
 			steering.peers[peer] = (uint64_t)owner;
@@ -102,7 +106,7 @@ END_TEST
 START_TEST(what_has_no_owner_goes_where_the_kernel_hashes_it)
 {
 	open_steering(true);
-	open_group();
+	open_group(AF_INET);
 	const uint8_t reset[14] = { 7 << 3 }, short_data[3] = { 9 << 3, 0, 0 };
 	int by_hash = sent_to(reset, sizeof(reset));
 	ck_assert_int_ge(by_hash, 0);
@@ -122,10 +126,71 @@ START_TEST(what_has_no_owner_goes_where_the_kernel_hashes_it)
 }
 END_TEST
 
+/* From many ports: who got what. */
+static void many_strangers(int family, bool seen[WORKERS])
+{
+	const uint8_t reset[14] = { 7 << 3 };
+	struct sockaddr_storage to;
+	socklen_t len = sizeof(to);
+
+	memset(seen, 0, WORKERS * sizeof(seen[0]));
+	getsockname(sockets.fds[0], (struct sockaddr *)&to, &len);
+	for (int i = 0; i < 64; i++) {
+		int stranger = socket(family, SOCK_DGRAM, 0), first = -1;
+		for (int again = 0; again < 3; again++) {
+			ck_assert_int_eq(sendto(stranger, reset, sizeof(reset), 0, (struct sockaddr *)&to, len), 14);
+			int got = who_got_it(sockets.fds, 1000);
+			ck_assert_int_ge(got, 0);
+			seen[got] = true;
+			ck_assert_int_eq(got, again ? first : got); /* one stranger meets one worker */
+			first = got;
+		}
+		close(stranger);
+	}
+}
+
+static void strangers_meet_the_chosen(int family)
+{
+	bool seen[WORKERS];
+	const unsigned two[] = { 0, 2 }, one[] = { 1 };
+
+	many_strangers(family, seen);
+	ck_assert(seen[0] && seen[1] && seen[2]);
+	steering_choose(&steering, two, 2);
+	many_strangers(family, seen);
+	ck_assert(seen[0] && !seen[1] && seen[2]);
+	steering_choose(&steering, one, 1);
+	many_strangers(family, seen);
+	ck_assert(!seen[0] && seen[1] && !seen[2]);
+	steering.peers[4] = 2; /* who has an owner goes there all the same */
+	ck_assert_int_eq(data_v2_sent_to(4), 2);
+	steering.peers[4] = STEERING_NOBODY;
+	ck_assert_int_eq(data_v2_sent_to(4), 1);
+	steering_choose(&steering, NULL, 0);
+	many_strangers(family, seen);
+	ck_assert(seen[0] && seen[1] && seen[2]);
+}
+
+START_TEST(strangers_meet_only_those_who_were_chosen)
+{
+	open_steering(true);
+	open_group(AF_INET);
+	strangers_meet_the_chosen(AF_INET);
+}
+END_TEST
+
+START_TEST(strangers_meet_only_those_who_were_chosen_in_ipv6_too)
+{
+	open_steering(true);
+	open_group(AF_INET6);
+	strangers_meet_the_chosen(AF_INET6);
+}
+END_TEST
+
 START_TEST(the_programs_outlive_the_descriptors_they_were_loaded_by)
 {
 	open_steering(false);
-	open_group();
+	open_group(AF_INET);
 	close(steering.link_program);
 	close(steering.tunnel_program);
 	steering.peers[1] = 2;
@@ -213,6 +278,22 @@ START_TEST(packets_to_others_always_take_the_same_queue)
 }
 END_TEST
 
+START_TEST(packets_to_others_go_to_the_chosen_alone)
+{
+	open_steering(true);
+	open_tunnel();
+	const unsigned two[] = { 0, 2 };
+	steering_choose(&steering, two, 2);
+	bool seen[WORKERS] = { 0 };
+	for (uint32_t i = 0; i < 64; i++)
+		seen[packet4_got_by(0x0a4d2000 + i)] = true;
+	ck_assert(seen[0] && !seen[1] && seen[2]);
+	steering.pool[7] = 1; /* an owner goes on to get what is its */
+	ck_assert_int_eq(packet4_got_by(POOL_FIRST + 7), 1);
+	ck_assert_int_ne(packet6_got_by("fd77::2:0:1"), 1);
+}
+END_TEST
+
 START_TEST(without_an_ipv6_pool_ipv6_goes_by_hash_alone)
 {
 	open_steering(false);
@@ -280,10 +361,13 @@ int main(void)
 	tcase_add_test(t, a_persistent_device_does_not_keep_the_program);
 	tcase_add_test(t, data_goes_to_the_owner_also_after_the_owner_changed);
 	tcase_add_test(t, what_has_no_owner_goes_where_the_kernel_hashes_it);
+	tcase_add_test(t, strangers_meet_only_those_who_were_chosen);
+	tcase_add_test(t, strangers_meet_only_those_who_were_chosen_in_ipv6_too);
 	tcase_add_test(t, the_programs_outlive_the_descriptors_they_were_loaded_by);
 	if (geteuid() == 0 && access("/dev/net/tun", R_OK | W_OK) == 0) {
 		tcase_add_test(t, packets_go_to_the_owner_of_their_destination_in_both_families);
 		tcase_add_test(t, packets_to_others_always_take_the_same_queue);
+		tcase_add_test(t, packets_to_others_go_to_the_chosen_alone);
 		tcase_add_test(t, without_an_ipv6_pool_ipv6_goes_by_hash_alone);
 	}
 	suite_add_tcase(suite, t);
