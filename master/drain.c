@@ -75,10 +75,12 @@ void drain_go_on(struct master *m)
 			count_sessions(m, counts);
 		counted = true;
 		seat->idle = counts[w] == 0;
-		if (seat->idle)
+		if (seat->idle) {
 			log_line(LOG_LEVEL_NOTICE, "Worker %u is drained: it has no session", w);
-		else if (seat->ready && !seat->leaving)
+			master_note(m, EVENT_DRAIN_DONE, w, NULL);
+		} else if (seat->ready && !seat->leaving) {
 			spread(m, w, counts);
+		}
 	}
 }
 
@@ -100,6 +102,7 @@ int drain_worker(struct master *m, unsigned worker, bool on, char *error, size_t
 	log_line(LOG_LEVEL_NOTICE,
 		on ? "Worker %u is drained: its sessions move to the others" : "Worker %u takes sessions again",
 		worker);
+	master_note(m, on ? EVENT_DRAIN_BEGUN : EVENT_DRAIN_ENDED, worker, NULL);
 	roster_apply(m);
 	drain_go_on(m);
 	return 0;
