@@ -33,13 +33,15 @@ bool vpn_session_at_rest(const vpn_session *s, vpn_ms now)
 {
 	const struct negotiation *n = s->negotiation;
 
+	if (s->state != SESSION_OPEN || s->text_count || s->events || s->renegotiate_now || s->occ_reply || s->peer_left || s->event_lost)
+		return false;
+	if (!n)
+		return true;
 	/* Adopters send with the newest key at once: while the peer may not have made it yet, wait. It has all that it
 	 * takes since before we had ours. */
-	if (s->state != SESSION_OPEN || (now < s->send_from && now - s->keyed_at < NEW_KEY_MS))
+	if (!n->keyed || (now < s->send_from && now - n->keyed_at < NEW_KEY_MS))
 		return false;
-	if (s->text_count || s->events || s->renegotiate_now || s->occ_reply || s->peer_left || s->event_lost)
-		return false;
-	return !n || (n->keyed && send_window_idle(&n->out) && !receive_window_owes(&n->in) && !tls_pending(n->tls));
+	return send_window_idle(&n->out) && !receive_window_owes(&n->in) && !tls_pending(n->tls);
 }
 
 vpn_session *vpn_session_adopt(vpn_endpoint *endpoint, void *kept, vpn_ms now, vpn_ms renegotiate_at)

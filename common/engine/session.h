@@ -97,7 +97,7 @@ struct negotiation {
 	struct tls *tls;
 	struct send_window out;
 	struct receive_window in;
-	mono_ms began, deadline;
+	mono_ms began, deadline, keyed_at;
 	struct key_sources sources;
 };
 

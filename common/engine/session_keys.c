@@ -59,6 +59,7 @@ bool session_make_keys(struct vpn_session *s, mono_ms now)
 	k->current = (uint8_t)index;
 	k->open = true;
 	n->keyed = true;
+	n->keyed_at = now;
 	session_plan_renegotiation(s, now);
 	return true;
 }
