@@ -33,7 +33,8 @@ bool vpn_session_at_rest(const vpn_session *s, vpn_ms now)
 {
 	const struct negotiation *n = s->negotiation;
 
-	if (s->state != SESSION_OPEN || s->text_count || s->events || s->renegotiate_now || s->occ_reply || s->peer_left || s->event_lost)
+	if (s->state != SESSION_OPEN || s->text_count || s->events || s->renegotiate_now || s->occ_reply || s->peer_left ||
+		s->event_lost)
 		return false;
 	if (!n)
 		return true;
