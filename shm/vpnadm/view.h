@@ -48,7 +48,8 @@ struct command {
 	int least_words, most_words; /* that stand behind it */
 	const char *ending;	     /* of the file that it opens; NULL: ".stats" */
 };
-extern const struct command command_status, command_clients, command_workers, command_fates, command_events;
+extern const struct command command_status, command_clients, command_workers, command_fates, command_events,
+	command_prometheus;
 
 enum { TEXT_ROOM = 4 * STATS_LISTENER_ROOM + 1 };
 

@@ -11,7 +11,7 @@ enum { MOST_HUBS = 64, MOST_OPTIONS = 32 };
 enum { OPTION_NAME = 1, OPTION_DIR, OPTION_JSON };
 
 static const struct command *const commands[] = { &command_status, &command_clients, &command_workers,
-	&command_fates, &command_events };
+	&command_fates, &command_events, &command_prometheus };
 
 static void usage(FILE *out)
 {
