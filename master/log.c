@@ -35,6 +35,8 @@ static struct {
 	char syslog_name[64], syslog_socket[108];
 	unsigned last_kind;
 	int in_a_row; /* lines of last_kind, shown or not */
+	log_listener *listener;
+	void *context;
 } the_log = { .settings = { .verb = 1 }, .out = { .fd = STDOUT_FILENO }, .err = { .fd = STDERR_FILENO } };
 
 /* -- opening -- */
@@ -95,9 +97,35 @@ int log_open(const struct log_settings *settings)
 	return 0;
 }
 
+void log_listen(log_listener *listener, void *context)
+{
+	the_log.listener = listener;
+	the_log.context = context;
+}
+
+int log_verb(void)
+{
+	return the_log.settings.verb;
+}
+
+void log_set_verb(int verb)
+{
+	the_log.settings.verb = verb;
+}
+
+int log_mute(void)
+{
+	return the_log.settings.mute;
+}
+
+void log_set_mute(int mute)
+{
+	the_log.settings.mute = mute;
+}
+
 /* -- lines -- */
 
-static bool is_warning(const char *text)
+bool log_is_warning(const char *text)
 {
 	return strncmp(text, "WARNING", 7) == 0;
 }
@@ -108,7 +136,7 @@ size_t log_format(char *out, size_t room, const struct log_settings *settings, s
 	int n;
 	if (settings->machine_readable) {
 		/* stock's message flags: 0x20 an error, 0x40 a warning, else the level alone */
-		unsigned flags = level <= 0 ? 0x20 : is_warning(text) ? 0x40 : (unsigned)level & 0x0f;
+		unsigned flags = level <= 0 ? 0x20 : log_is_warning(text) ? 0x40 : (unsigned)level & 0x0f;
 		n = snprintf(out, room, "%lld.%06ld %x %s\n", (long long)when.tv_sec, when.tv_nsec / 1000,
 			flags, text);
 	} else if (settings->suppress_timestamps) {
@@ -186,7 +214,7 @@ static void send_syslog(int level, const char *text, struct timespec now)
 	static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
 		"Oct", "Nov", "Dec" };
 	int priority = level <= 0	  ? LOG_ERR
-		       : is_warning(text) ? LOG_WARNING
+		       : log_is_warning(text) ? LOG_WARNING
 		       : level <= 1	  ? LOG_NOTICE
 					  : LOG_INFO;
 	char line[LOG_TEXT_MAX + 160];
@@ -215,6 +243,8 @@ static void emit(int level, const char *text)
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
 	size_t len = log_format(line, sizeof(line), s, now, level, text);
+	if (the_log.listener)
+		the_log.listener(the_log.context, now.tv_sec, level, text);
 	if (s->use_syslog)
 		send_syslog(level, text, now);
 	else

@@ -31,6 +31,17 @@ void log_line(int level, const char *format, ...) __attribute__((format(printf, 
 /* Writes one line that another process wrote: everything unprintable is escaped. */
 void log_foreign(int level, const char *text, size_t len);
 
+/* Who hears of every line that is written, as it is written: one, or NULL. It must not log itself. */
+typedef void log_listener(void *context, time_t when, int level, const char *text);
+void log_listen(log_listener *listener, void *context);
+/* `verb` and `mute` as they are now; a change lasts until the next log_open(). */
+int log_verb(void);
+void log_set_verb(int verb);
+int log_mute(void);
+void log_set_mute(int mute);
+/* Lines that begin with WARNING are. */
+bool log_is_warning(const char *text);
+
 /* One line as it goes to a file, with its line feed: into `out`, returns its length (cut when too long). */
 size_t log_format(char *out, size_t room, const struct log_settings *settings, struct timespec when,
 	int level, const char *text);

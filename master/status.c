@@ -10,6 +10,7 @@
 #include "shm/peers.h"
 
 #include <arpa/inet.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -120,25 +121,15 @@ static void print_route(
 		(long long)heard);
 }
 
-static void print_clients(FILE *out, const struct status_facts *facts, const struct shm *shm)
+static void print_routes(FILE *out, const struct status_facts *facts, const struct peer_row *row)
 {
-	struct peer_row row;
-	for (uint32_t at = 0; next_row(shm, &at, &row);)
-		print_client(out, facts, &row);
-}
-
-static void print_routes(FILE *out, const struct status_facts *facts, const struct shm *shm)
-{
-	struct peer_row row;
 	char inner[INET6_ADDRSTRLEN];
-	for (uint32_t at = 0; next_row(shm, &at, &row);) {
-		if (row.state != PEER_ACTIVE)
-			continue;
-		if (inner6_text(row.identity.inner6, inner)[0])
-			print_route(out, facts, &row, inner);
-		if (inner4_text(row.identity.inner4, inner)[0])
-			print_route(out, facts, &row, inner);
-	}
+	if (row->state != PEER_ACTIVE)
+		return;
+	if (inner6_text(row->identity.inner6, inner)[0])
+		print_route(out, facts, row, inner);
+	if (inner4_text(row->identity.inner4, inner)[0])
+		print_route(out, facts, row, inner);
 }
 
 /* A heading of versions 2 and 3, written with commas here. */
@@ -148,17 +139,13 @@ static void print_heading(FILE *out, char separator, const char *heading)
 		fputc(*heading == ',' ? separator : *heading, out);
 }
 
-void status_print(FILE *out, const struct status_facts *facts, const struct shm *shm)
+static void print_head(FILE *out, const struct status_facts *facts)
 {
 	char now[TIME_MAX];
 	time_text(facts->now_unix, now);
 	if (facts->version == 1) {
 		fprintf(out, "OpenVPN CLIENT LIST\nUpdated,%s\n", now);
 		fputs("Common Name,Real Address,Bytes Received,Bytes Sent,Connected Since\n", out);
-		print_clients(out, facts, shm);
-		fputs("ROUTING TABLE\nVirtual Address,Common Name,Real Address,Last Ref\n", out);
-		print_routes(out, facts, shm);
-		fputs("GLOBAL STATS\nMax bcast/mcast queue length,0\nEND\n", out);
 		return;
 	}
 	char s = facts->version == 3 ? '\t' : ',';
@@ -170,15 +157,68 @@ void status_print(FILE *out, const struct status_facts *facts, const struct shm 
 		"Received,"
 		"Bytes Sent,Connected Since,Connected Since (time_t),Username,Client ID,Peer ID,Data Channel "
 		"Cipher\n");
-	print_clients(out, facts, shm);
-	print_heading(out, s,
-		"HEADER,ROUTING_TABLE,Virtual Address,Common Name,Real Address,Last Ref,Last Ref (time_t)\n");
-	print_routes(out, facts, shm);
-	print_heading(
-		out, s, "GLOBAL_STATS,Max bcast/mcast queue length,0\nGLOBAL_STATS,dco_enabled,0\nEND\n");
 }
 
-static struct status_facts facts_now(const struct config *config)
+static void print_routes_head(FILE *out, const struct status_facts *facts)
+{
+	if (facts->version == 1)
+		fputs("ROUTING TABLE\nVirtual Address,Common Name,Real Address,Last Ref\n", out);
+	else
+		print_heading(out, facts->version == 3 ? '\t' : ',',
+			"HEADER,ROUTING_TABLE,Virtual Address,Common Name,Real Address,Last Ref,Last Ref "
+			"(time_t)\n");
+}
+
+static void print_tail(FILE *out, const struct status_facts *facts)
+{
+	if (facts->version == 1)
+		fputs("GLOBAL STATS\nMax bcast/mcast queue length,0\nEND\n", out);
+	else
+		print_heading(out, facts->version == 3 ? '\t' : ',',
+			"GLOBAL_STATS,Max bcast/mcast queue length,0\nGLOBAL_STATS,dco_enabled,0\nEND\n");
+}
+
+bool status_print_some(FILE *out, struct status_place *at, const struct status_facts *facts,
+	const struct shm *shm, unsigned rows)
+{
+	struct peer_row row;
+	for (; rows; rows--) {
+		switch (at->part) {
+		case STATUS_HEAD:
+			print_head(out, facts);
+			at->part = STATUS_CLIENTS;
+			break;
+		case STATUS_CLIENTS:
+			if (next_row(shm, &at->slot, &row)) {
+				print_client(out, facts, &row);
+				break;
+			}
+			print_routes_head(out, facts);
+			*at = (struct status_place){ .part = STATUS_ROUTES };
+			break;
+		case STATUS_ROUTES:
+			if (next_row(shm, &at->slot, &row)) {
+				print_routes(out, facts, &row);
+				break;
+			}
+			print_tail(out, facts);
+			at->part = STATUS_END;
+			return false;
+		case STATUS_END:
+			return false;
+		}
+	}
+	return true;
+}
+
+void status_print(FILE *out, const struct status_facts *facts, const struct shm *shm)
+{
+	struct status_place at = { 0 };
+	while (status_print_some(out, &at, facts, shm, UINT_MAX))
+		;
+}
+
+struct status_facts status_facts_now(const struct config *config)
 {
 	struct timespec wall;
 	clock_gettime(CLOCK_REALTIME, &wall);
@@ -198,7 +238,7 @@ int status_write(const struct config *config, const struct shm *shm)
 	int error = replacement_open(&r, config->status_file, 0640);
 	if (error)
 		return error;
-	struct status_facts facts = facts_now(config);
+	struct status_facts facts = status_facts_now(config);
 	status_print(r.out, &facts, shm);
 	return replacement_close(&r);
 }
@@ -210,7 +250,7 @@ void status_log(const struct config *config, const struct shm *shm)
 	FILE *out = open_memstream(&text, &len);
 	if (!out)
 		return;
-	struct status_facts facts = facts_now(config);
+	struct status_facts facts = status_facts_now(config);
 	status_print(out, &facts, shm);
 	if (fclose(out) == 0)
 		for (char *rest = text, *line; (line = strsep(&rest, "\n")) && rest;)
