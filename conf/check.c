@@ -248,6 +248,49 @@ static void scripts_belong_together(struct parse *p)
 		conf_warning(p, &place, "up-restart", NULL, "only means something with up or down");
 }
 
+static bool loopback(const struct sockaddr_storage *address)
+{
+	const struct sockaddr_in *in = (const struct sockaddr_in *)address;
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)address;
+	return address->ss_family == AF_INET ? ntohl(in->sin_addr.s_addr) >> 24 == 127
+					     : IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
+}
+
+/* Whoever gets through may end sessions and the hub. */
+static void management_is_guarded(struct parse *p)
+{
+	const struct management *m = &p->config->management;
+	struct place place = at(p, "management");
+	static const char hint[] = "management PATH unix";
+
+	if (m->host && !loopback(&m->address) && !m->password.path)
+		conf_error(p, &place, "management", hint, "whoever reaches %.100s could end this hub: give a password file",
+			m->host);
+	else if (m->host && !m->password.path)
+		conf_warning(p, &place, "management", hint,
+			"without a password file every user of this machine may end sessions and this hub");
+	else if (m->host && !loopback(&m->address))
+		conf_warning(p, &place, "management", hint, "the password crosses the network in the clear");
+}
+
+static void management_accounts_need_a_socket(struct parse *p)
+{
+	static const char *const names[] = { "management-client-user", "management-client-group" };
+	for (int i = 0; i < 2; i++) {
+		struct place place = at(p, names[i]);
+		if (given(p, names[i]) && !p->config->management.path)
+			conf_error(p, &place, names[i], "management PATH unix",
+				"only a UNIX socket tells who is calling");
+	}
+}
+
+static void hold_can_be_released(struct parse *p)
+{
+	struct place place = at(p, "management-hold");
+	if (p->config->management.hold && !given(p, "management"))
+		conf_error(p, &place, "management-hold", "management PATH unix", "needs management");
+}
+
 void conf_check(struct parse *p)
 {
 	role_is_server(p);
@@ -266,4 +309,7 @@ void conf_check(struct parse *p)
 	routes_are_needed(p);
 	exclusive_needs_files(p);
 	scripts_belong_together(p);
+	management_is_guarded(p);
+	management_accounts_need_a_socket(p);
+	hold_can_be_released(p);
 }

@@ -15,6 +15,7 @@ static void config_defaults(struct config *c)
 	c->max_routes_per_client = 256;
 	c->connect_freq_initial = 100;
 	c->connect_freq_initial_s = 10;
+	c->management.log_cache = 250;
 	c->tls_min = 0x0303;
 	c->profile = PROFILE_LEGACY;
 	c->username_field = "CN";

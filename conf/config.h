@@ -14,6 +14,7 @@
 enum {
 	CONFIG_CRL_MAX = 32 << 20,     /* a CRL has fewer bytes, at the start and when it changes */
 	CONFIG_CLIENTS_MAX = 1 << 20,  /* what the session table numbers */
+	CONFIG_PASSWORD_MAX = 128,     /* of the management interface */
 };
 
 /* The bytes of a file or of an inline block, read by the parser (in the master, as root). */
@@ -74,6 +75,19 @@ struct scripts {
 	const char **environment; /* setenv, setenv-safe: "NAME=value", in file order */
 	unsigned environment_count;
 	const char *tmp_dir; /* NULL: the environment's TMPDIR, or /tmp */
+};
+
+/* Where management clients may connect beside the control socket: a UNIX socket, a TCP address, or nowhere. */
+struct management {
+	const char *path; /* NULL: not UNIX */
+	const char *host; /* as written; NULL: not TCP */
+	unsigned port;
+	struct sockaddr_storage address; /* of TCP, port included */
+	socklen_t address_len;
+	struct file_text password; /* path "stdin": asked for on the terminal; bytes wiped by the master once it has them */
+	const char *client_user, *client_group; /* NULL: not restricted */
+	bool hold;
+	unsigned log_cache;
 };
 
 struct config {
@@ -181,6 +195,7 @@ struct config {
 	const char *writepid, *cd; /* cd: absolute; every other file name above is already joined with it */
 	int nice;
 	bool mlock;
+	struct management management;
 
 	uint64_t *digests; /* of what each directive's lines and files say, by its row; 0: no line */
 	void *arena; /* conf/'s own */
@@ -224,6 +239,11 @@ typedef void conf_change_told(void *context, const char *directive, enum conf_ef
 void config_changes(const struct config *before, const struct config *after, conf_change_told *told, void *context);
 /* "at once", as half a sentence. */
 const char *config_effect_text(enum conf_effect effect);
+
+/* Cuts a line of `len` bytes, terminated behind them, into words in place, by the rules of the file (quotes, backslashes;
+ * '#' and ';' begin a comment). Their number, or -1: `*why` says what is wrong. words[] ends with NULL. */
+enum { CONFIG_WORDS_MAX = 16 };
+int config_words(char *line, size_t len, char *words[CONFIG_WORDS_MAX + 1], const char **why);
 
 /* Prints the option chapter (name, arguments, one line of help) of all options, or those whose name contains
  * `part`. */

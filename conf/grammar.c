@@ -115,6 +115,22 @@ static bool cut_words(char *text, size_t len, struct line *out, const char **why
 	return true;
 }
 
+int config_words(char *text, size_t len, char *words[CONFIG_WORDS_MAX + 1], const char **why)
+{
+	struct line line = { .count = 0 };
+	const char *hint;
+
+	_Static_assert((int)CONFIG_WORDS_MAX == (int)MAX_WORDS, "as many as a line of the file may have");
+	if (!cut_words(text, len, &line, why, &hint))
+		return -1;
+	if (line.cut) {
+		*why = "too many words";
+		return -1;
+	}
+	memcpy(words, line.words, sizeof(line.words));
+	return (int)line.count;
+}
+
 /* The verbatim lines up to the one that begins with </tag>. */
 static bool take_block(struct grammar *g, struct line *out)
 {

@@ -6,6 +6,8 @@
 #include "common/base/secret.h"
 #include "common/wrap/wrap.h"
 
+#include <sys/un.h>
+
 static struct place place_of(const struct parse *p, const char *directive)
 {
 	const struct place *place = option_place(p, directive);
@@ -146,6 +148,32 @@ static void load_wraps(struct parse *p)
 	forget(&d->tls_crypt_v2);
 }
 
+static void name_management_socket(struct parse *p)
+{
+	struct management *m = &p->config->management;
+	struct place place = place_of(p, "management");
+	size_t room = sizeof(((struct sockaddr_un *)NULL)->sun_path);
+
+	m->path = value_path(p, m->path);
+	if (m->path && strlen(m->path) >= room)
+		conf_error(p, &place, "management", NULL, "%.200s is too long for a socket's name: at most %zu bytes",
+			m->path, room - 1);
+}
+
+/* The password is the first line. From "stdin" it is asked for later, by whoever has the terminal. */
+static void load_management_password(struct parse *p)
+{
+	struct file_text *file = &p->config->management.password;
+	struct place place = place_of(p, "management");
+
+	if (!file->path || strcmp(file->path, "stdin") == 0 || !load(p, "management", file, true))
+		return;
+	size_t len = strcspn(file->bytes, "\r\n");
+	if (!len || len > CONFIG_PASSWORD_MAX)
+		conf_error(p, &place, "management", NULL, "the first line of %.200s is no password: 1 to %d bytes",
+			file->path, CONFIG_PASSWORD_MAX);
+}
+
 void conf_load(struct parse *p)
 {
 	struct config *c = p->config;
@@ -158,6 +186,8 @@ void conf_load(struct parse *p)
 	look_at(p, "askpass", &c->askpass, true);
 	look_at(p, "dh", &p->draft.dh.path, false);
 	load_wraps(p);
+	name_management_socket(p);
+	load_management_password(p);
 	c->status_file = value_path(p, c->status_file);
 	c->writepid = value_path(p, c->writepid);
 	conf_find_scripts(p);

@@ -332,6 +332,25 @@ static void print_process(FILE *out, const struct config *c)
 	print_flag(out, "mlock", c->mlock);
 }
 
+static void print_management(FILE *out, const struct management *m)
+{
+	if (m->path || m->host) {
+		fputs("management", out);
+		print_word(out, m->path ? m->path : m->host);
+		if (m->path)
+			fputs(" unix", out);
+		else
+			fprintf(out, " %u", m->port);
+		if (m->password.path)
+			print_word(out, m->password.path);
+		fputc('\n', out);
+	}
+	print_text(out, "management-client-user", m->client_user);
+	print_text(out, "management-client-group", m->client_group);
+	print_flag(out, "management-hold", m->hold);
+	print_number(out, "management-log-cache", m->log_cache);
+}
+
 void config_print(FILE *out, const struct config *c)
 {
 	print_text(out, "cd", c->cd);
@@ -343,4 +362,5 @@ void config_print(FILE *out, const struct config *c)
 	print_channel(out, c);
 	print_scripts(out, c);
 	print_process(out, c);
+	print_management(out, &c->management);
 }

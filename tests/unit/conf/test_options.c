@@ -11,7 +11,8 @@
 /* The names come from OpenVPN's own list, not from options.def: a row that is lost is missed here. */
 
 /* Done: their own tests are in test_readers.c and beside it. */
-static const char *const done[] = { "mode", "server", "server-ipv6", "tls-server", "topology", "setenv",
+static const char *const done[] = { "management", "management-client-user", "management-client-group",
+	"management-hold", "management-log-cache", "mode", "server", "server-ipv6", "tls-server", "topology", "setenv",
 	"setenv-safe", "ignore-unknown-option", "config", "cd", "local", "port", "lport", "proto", "bind",
 	"multihome", "sndbuf", "rcvbuf", "tcp-nodelay", "max-packet-size", "mtu-disc", "explicit-exit-notify",
 	"dev", "dev-type", "txqueuelen", "tun-mtu", "tun-mtu-max", "mssfix", "ifconfig", "ifconfig-ipv6",
@@ -39,9 +40,8 @@ static const char *const later[] = { "server-bridge", "compat-mode", "bind-dev",
 	"x509-track", "tls-crypt-v2-verify", "tls-crypt-v2-max-age", "keying-material-exporter",
 	"force-tls-key-material-export", "compress", "comp-lzo", "auth-user-pass-verify",
 	"auth-user-pass-optional", "username-as-common-name", "auth-gen-token", "auth-gen-token-secret",
-	"client-crresponse", "plugin", "learn-address", "management", "management-client",
-	"management-client-auth", "management-client-user", "management-client-group", "management-hold",
-	"management-log-cache", "management-query-passwords", "management-signal", "management-up-down",
+	"client-crresponse", "plugin", "learn-address", "management-client",
+	"management-client-auth", "management-query-passwords", "management-signal", "management-up-down",
 	"chroot", "remap-usr1" };
 
 /* Legal in files that this server does not read yet. */
