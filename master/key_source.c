@@ -39,15 +39,13 @@ static int open_file(const char *path, const char *directive, char error[KEYHOLD
 	return fd;
 }
 
-/* Asks on the terminal, without echo. A descriptor to the answer, or a negative errno. */
-static int ask_terminal(char error[KEYHOLDER_ERROR_MAX])
+int key_source_ask(const char *directive, const char *prompt, char error[KEYHOLDER_ERROR_MAX])
 {
 	int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
 	if (tty < 0) {
-		snprintf(error, KEYHOLDER_ERROR_MAX, "askpass: there is no terminal to ask on (name a file)");
+		snprintf(error, KEYHOLDER_ERROR_MAX, "%s: there is no terminal to ask on (name a file)", directive);
 		return -ENXIO;
 	}
-	static const char prompt[] = "Enter Private Key Password: ";
 	struct termios before, silent;
 	char line[PASSPHRASE_MAX];
 	ssize_t n = -1;
@@ -56,7 +54,7 @@ static int ask_terminal(char error[KEYHOLDER_ERROR_MAX])
 		silent = before;
 		silent.c_lflag &= ~(tcflag_t)ECHO;
 		tcsetattr(tty, TCSAFLUSH, &silent);
-		if (write(tty, prompt, sizeof(prompt) - 1) > 0)
+		if (write(tty, prompt, strlen(prompt)) > 0)
 			n = read(tty, line, sizeof(line));
 		tcsetattr(tty, TCSAFLUSH, &before);
 		(void)!write(tty, "\n", 1);
@@ -64,7 +62,7 @@ static int ask_terminal(char error[KEYHOLDER_ERROR_MAX])
 	if (n > 0)
 		fd = memory_file("passphrase", line, (size_t)n);
 	else
-		snprintf(error, KEYHOLDER_ERROR_MAX, "askpass: no answer on the terminal");
+		snprintf(error, KEYHOLDER_ERROR_MAX, "%s: no answer on the terminal", directive);
 	secret_wipe(line, sizeof(line));
 	close(tty);
 	return fd;
@@ -89,7 +87,7 @@ int key_source_open(struct config *config, const struct key_source *earlier, str
 	else if (config->askpass && earlier && earlier->passphrase_fd >= 0)
 		out->passphrase_fd = fcntl(earlier->passphrase_fd, F_DUPFD_CLOEXEC, 3);
 	else if (config->askpass)
-		out->passphrase_fd = ask_terminal(error);
+		out->passphrase_fd = key_source_ask("askpass", "Enter Private Key Password: ", error);
 	if (!config->askpass || out->passphrase_fd >= 0)
 		return 0;
 failed:;

@@ -30,6 +30,9 @@ struct key_source {
  * says which file. */
 int key_source_open(struct config *config, const struct key_source *earlier, struct key_source *out,
 	char error[KEYHOLDER_ERROR_MAX]);
+/* Asks on the terminal, without echo. A descriptor to the answer, or a negative errno and `error`, which names the
+ * directive. */
+int key_source_ask(const char *directive, const char *prompt, char error[KEYHOLDER_ERROR_MAX]);
 void key_source_close(struct key_source *source);
 /* Reads the key, decrypts it: for the keyholder itself. NULL: `error` says why. */
 struct tls_key *key_source_read(const struct key_source *source, char error[KEYHOLDER_ERROR_MAX]);

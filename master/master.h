@@ -71,6 +71,7 @@ struct generation {
 };
 
 struct findings;
+struct manage;
 
 struct master {
 	int argc;
@@ -118,6 +119,7 @@ struct master {
 	mono_ms status_at, tick_at; /* MONO_NEVER: not wanted */
 	mono_ms secret_at;	    /* when the next secret of address proofs is due */
 	span_ms secret_every;	    /* SECRET_MS, unless a test wants time to pass faster */
+	struct manage *manage;	    /* management interface; NULL: not open */
 	struct notify notify;	    /* who started us wants to hear of our life */
 	mono_ms alive_at;	    /* the next sign of life; MONO_NEVER */
 	mono_ms status_earliest;    /* not more often than this when clients come and go */
@@ -140,6 +142,8 @@ bool worker_birth(struct master *m, unsigned index);
 /* Runs until the end; gives the exit status. */
 int supervise(struct master *m);
 void supervise_stop(struct master *m, int exit_status);
+/* An order without text (enum order_kind) to every worker that is there. */
+void supervise_order_all(struct master *m, unsigned kind, int32_t value);
 /* To be called when m->now.keyholder goes out of and comes into office. */
 void supervise_unwatch_keyholder(struct master *m);
 void supervise_watch_keyholder(struct master *m);

@@ -6,6 +6,7 @@
 #include "common/tls/tls.h"
 #include "master/findings.h"
 #include "master/log.h"
+#include "master/manage.h"
 #include "master/helper_plan.h"
 #include "master/master.h"
 #include "master/scripts.h"
@@ -236,6 +237,7 @@ void reload(struct master *m)
 	m->keyholder_at = MONO_NEVER;
 	memset(&m->crl_seen, 0, sizeof(m->crl_seen));
 	log_configure(m->now.config);
+	manage_reloaded(m);
 	supervise_watch_keyholder(m);
 	change_helper(m);
 	m->status_at = m->now.config->status_file ? master_now() : MONO_NEVER;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -34,6 +35,12 @@ static int make_directory(const char *dir)
 			"starting and deceive those who watch it",
 			dir);
 	return 0;
+}
+
+gid_t runtime_readers_group(void)
+{
+	const struct group *group = geteuid() == 0 ? getgrnam("vpnadm") : NULL;
+	return group ? group->gr_gid : (gid_t)-1;
 }
 
 static long holder_of(int fd)

@@ -13,6 +13,9 @@
  * Returns it, or a negative errno after a log line: -EBUSY names the process that holds it. `path` (room 256)
  * gets the lock's name. */
 int runtime_lock(const char *dir, const char *name, char *path, size_t room);
+/* Who may read the statistics and use the control socket without being root: the group vpnadm, where there is one and we
+ * may give it something; (gid_t)-1. */
+gid_t runtime_readers_group(void);
 /* Removes the lock file, then lets go of the lock. */
 void runtime_unlock(int fd, const char *path);
 

@@ -4,6 +4,7 @@
  * when all they inherit exists, rights go last. */
 #include "master/findings.h"
 #include "master/log.h"
+#include "master/manage.h"
 #include "master/master.h"
 #include "master/netlink.h"
 #include "master/privilege.h"
@@ -13,7 +14,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,7 +25,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define READERS_GROUP "vpnadm"
 /* Of locked memory for all handover rings together. A ring is never so small that it would not take some of
  * the longest packets, so with many workers it is more. */
 #define RING_BUDGET (128u << 20)
@@ -103,7 +102,7 @@ static int prepare_limits(const struct master *m)
 {
 	const struct config *config = m->now.config;
 	struct shm_sizes sizes = choose_sizes(m);
-	size_t fds = 64 + (size_t)m->workers * (config->listener_count + 6);
+	size_t fds = 128 + (size_t)m->workers * (config->listener_count + 6);
 	for (unsigned l = 0; l < config->listener_count; l++)
 		if (config->listeners[l].proto == PROTO_TCP)
 			fds += config->max_clients + 1000; /* a worker may have to hold all of them */
@@ -184,13 +183,6 @@ static int create_shm(struct master *m)
 	return 0;
 }
 
-/* Who may read the statistics without being root: a group of that name, where there is one. */
-static gid_t readers_group(void)
-{
-	const struct group *group = geteuid() == 0 ? getgrnam(READERS_GROUP) : NULL;
-	return group ? group->gr_gid : (gid_t)-1;
-}
-
 static int create_stats(struct master *m)
 {
 	const struct config *config = m->now.config;
@@ -205,7 +197,7 @@ static int create_stats(struct master *m)
 		.listener_count = count,
 		.started_unix = time(NULL),
 		.sizes = { .workers = m->workers, .slots = config->max_clients },
-		.group = readers_group() };
+		.group = runtime_readers_group() };
 	char error[256];
 	m->stats = stats_create(config->runtime_dir, &about, error, sizeof(error));
 	if (m->stats)
@@ -220,7 +212,7 @@ static void open_events(struct master *m)
 	const struct config *config = m->now.config;
 	char error[300];
 	m->events = events_open(
-		config->runtime_dir, config->name, m->workers, readers_group(), error, sizeof(error));
+		config->runtime_dir, config->name, m->workers, runtime_readers_group(), error, sizeof(error));
 	if (!m->events)
 		log_line(LOG_LEVEL_NOTICE, "WARNING: %s", error);
 	master_note(m, EVENT_HUB_STARTED, 0, VPNSERVERD_VERSION);
@@ -320,6 +312,10 @@ static int start_in_order(struct master *m)
 		m->now.config->runtime_dir, m->now.config->name, m->lock_path, sizeof(m->lock_path));
 	if (m->lock_fd < 0)
 		return m->lock_fd;
+	if ((error = manage_open(m)))
+		return error;
+	if (m->now.config->management.hold && !manage_hold(m))
+		return -ECANCELED;
 	if ((error = start_keyholder(
 		     m))) /* before there is shared memory that its copy of us would contain */
 		return error;
@@ -327,6 +323,7 @@ static int start_in_order(struct master *m)
 		return error;
 	if ((error = listeners_open(m->now.config, m->workers, &m->listeners)))
 		return error;
+	manage_state(m, "ASSIGN_IP", "");
 	if ((error = tunnel_open(m->now.config, m->workers, &m->tunnel)))
 		return error;
 	if ((error = set_tunnel_up(m)))
@@ -411,6 +408,7 @@ static void forget_configs(struct master *m)
 void master_end(struct master *m)
 {
 	end_children(m);
+	manage_close(m);
 	if (m->pid_file_written)
 		unlink(m->born->writepid);
 	for (unsigned w = 0; m->wake_fds && w < m->workers; w++)
@@ -453,6 +451,7 @@ void master_end(struct master *m)
 void master_forget(void *master)
 {
 	struct master *m = master;
+	manage_forget(m);
 	steering_close(&m->steering);
 	if (m->stats)
 		stats_detach(&m->stats);

@@ -3,6 +3,7 @@
  * few small messages; it never waits for one. */
 #include "common/base/packet.h"
 #include "master/log.h"
+#include "master/manage.h"
 #include "master/master.h"
 #include "master/privilege.h"
 #include "master/runtime.h"
@@ -82,6 +83,7 @@ _Noreturn static void live_as_worker(
 		.uid = m->uid,
 		.gid = m->gid };
 
+	manage_forget(m);
 	char name[16];
 	snprintf(name, sizeof(name), "vpn-worker-%u", index);
 	prctl(PR_SET_NAME, name);
@@ -183,6 +185,7 @@ static void all_ready(struct master *m)
 	m->tick_at = master_now() + m->tick;
 	m->secret_at = master_now() + m->secret_every;
 	log_line(LOG_LEVEL_NOTICE, "Initialization Sequence Completed");
+	manage_state(m, "CONNECTED", "SUCCESS");
 	runtime_tell(m->tell_first, 0);
 	m->tell_first = -1;
 	notify_ready(&m->notify, "Running");
@@ -198,6 +201,7 @@ static void worker_ready(struct master *m, unsigned index)
 	m->seats[index].kill_at = MONO_NEVER;
 	stats_worker_state(stats_worker(m->stats, index), STATS_WORKER_READY);
 	master_note(m, EVENT_WORKER_READY, index, NULL);
+	manage_worker_ready(m, index);
 	for (unsigned w = 0; w < m->workers; w++)
 		if (!m->seats[w].ready)
 			return;
@@ -221,6 +225,9 @@ static bool hear_worker(struct master *m, unsigned index, int max)
 			break;
 		case ANSWER_LOG:
 			log_foreign(answer.value, answer.text, answer.len);
+			break;
+		case ANSWER_TRACE:
+			manage_trace_line(m, &answer);
 			break;
 		case ANSWER_CHANGED:
 			if (m->status_at != MONO_NEVER && m->status_at > m->status_earliest)
@@ -353,7 +360,7 @@ static void reap(struct master *m)
 
 /* -- orders -- */
 
-static void order_all(struct master *m, enum order_kind kind, int32_t value)
+void supervise_order_all(struct master *m, unsigned kind, int32_t value)
 {
 	for (unsigned w = 0; w < m->workers; w++)
 		if (m->seats[w].orders_fd >= 0)
@@ -369,11 +376,12 @@ void supervise_stop(struct master *m, int exit_status)
 	m->exit_status = exit_status;
 	master_note(m, EVENT_HUB_STOPPED, (unsigned)exit_status, m->end_signal);
 	notify_stopping(&m->notify, "Ending");
+	manage_state(m, "EXITING", !m->end_signal ? "error" : strcmp(m->end_signal, "sigterm") ? "SIGINT" : "SIGTERM");
 	if (was_running && m->now.config->status_file)
 		status_write(m->now.config, m->shm);
 	/* Told in any case: clients that know begin anew at once instead of after their ping-restart. */
 	unsigned how = m->now.config->explicit_exit_notify;
-	order_all(m, ORDER_STOP, how ? (int32_t)how : 1);
+	supervise_order_all(m, ORDER_STOP, how ? (int32_t)how : 1);
 	for (unsigned w = 0; w < m->workers; w++) {
 		m->seats[w].respawn_at = MONO_NEVER;
 		m->seats[w].kill_at = m->seats[w].pid > 0 ? master_now() + STOP_DEADLINE_MS : MONO_NEVER;
@@ -423,8 +431,10 @@ static void on_signal(struct master *m, int number, pid_t sender)
 			break;
 		log_line(LOG_LEVEL_NOTICE, "SIGUSR1 received: all sessions end with RESTART");
 		master_note(m, EVENT_ALL_ENDED, 0, NULL);
-		order_all(m, ORDER_RESTART_ALL, m->now.config->explicit_exit_notify == 2 ? 2 : 1);
+		manage_state(m, "RECONNECTING", "SIGUSR1");
+		supervise_order_all(m, ORDER_RESTART_ALL, m->now.config->explicit_exit_notify == 2 ? 2 : 1);
 		scripts_restart(m);
+		manage_state(m, "CONNECTED", "SUCCESS");
 		break;
 	case SIGUSR2:
 		status_log(m->now.config, m->shm);
@@ -556,6 +566,7 @@ static int wait_for(const struct master *m)
 	next = mono_earlier(next, mono_earlier(m->helper_at, m->alive_at));
 	if (m->phase != PHASE_RUNNING)
 		next = m->helper_kill_at ? m->helper_kill_at : MONO_NEVER;
+	next = mono_earlier(next, manage_wake_at(m));
 	for (unsigned w = 0; w < m->workers; w++)
 		next = mono_earlier(next, mono_earlier(m->seats[w].respawn_at, m->seats[w].kill_at));
 	span_ms left = next - master_now();
@@ -615,10 +626,13 @@ int supervise(struct master *m)
 				hear_keyholder(m);
 			else if (what == WATCH_HELPER)
 				hear_helper(m);
+			else if (what >= MANAGE_WATCH)
+				manage_said(m, what, events[i].events);
 			else if (m->seats[what].orders_fd >= 0 && !hear_worker(m, what, READ_MAX))
 				gone_deaf(m, what);
 		}
 		on_time(m);
+		manage_on_time(m, master_now());
 	}
 	return m->exit_status;
 }

@@ -16,7 +16,7 @@ static const struct source_rates first_packet_rates = {
 
 /* -- what a session wants -- */
 
-static void send_alone(struct worker *w, uint32_t link, const struct link_address *to, const struct link_address *from,
+static enum fate send_alone(struct worker *w, uint32_t link, const struct link_address *to, const struct link_address *from,
 	uint32_t interface, const void *datagram, size_t len)
 {
 	enum fate fate = udp_link_send_now(&w->links[link], to, from,
@@ -24,6 +24,7 @@ static void send_alone(struct worker *w, uint32_t link, const struct link_addres
 	counter_fate(w->counters, fate, 1);
 	counter_add(w->counters, COUNTER_DATAGRAMS_OUT, 1);
 	counter_add(w->counters, COUNTER_LINK_BYTES_OUT, len);
+	return fate;
 }
 
 static void transmit(struct worker *w, struct session *s)
@@ -32,8 +33,10 @@ static void transmit(struct worker *w, struct session *s)
 	size_t len;
 
 	while ((len = vpn_session_transmit(s->engine, datagram, sizeof(datagram), w->now))) {
-		send_alone(w, s->identity.link, &s->identity.peer_address, &s->identity.local_address,
-			s->identity.local_interface, datagram, len);
+		enum fate fate = send_alone(w, s->identity.link, &s->identity.peer_address,
+			&s->identity.local_address, s->identity.local_interface, datagram, len);
+		if (w->tracing)
+			trace_sent(w, s, datagram, len, fate);
 	}
 }
 

@@ -25,6 +25,8 @@ static void copy_to(struct worker *w, struct session *s, const struct packet *p)
 		counter_add(w->counters, COUNTER_DATAGRAMS_OUT, 1);
 		counter_add(w->counters, COUNTER_LINK_BYTES_OUT, job.len);
 	}
+	if (w->tracing)
+		trace_copied(w, s, p, job.data, job.len, (enum fate)job.fate);
 	if (job.attention)
 		timer_set(w->wheel, &s->timer, w->now);
 	counter_fate(w->counters, (enum fate)job.fate, 1);

@@ -292,11 +292,17 @@ static uint32_t sole_peer(const struct batch *b)
 
 static void inbound_owned(struct worker *w, struct batch *b)
 {
+	if (w->tracing)
+		trace_datagrams(w, b);
 	inbound_control(w, b);
 	worker_touch(sole_peer(b));
 	inbound_open(w, b);
+	if (w->tracing)
+		trace_opened(w, b);
 	inbound_inner(w, b);
 	inbound_deliver(w, b);
+	if (w->tracing)
+		trace_inbound_end(w, b);
 	batch_end(w, b);
 	worker_touch(PEER_NONE);
 }

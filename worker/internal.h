@@ -6,7 +6,8 @@
  *   control.c   drives them: datagrams, events, timers  handover.c  what other workers give us, what we give them
  *   admit.c     who gets which address                  fan_out.c   one packet to many peers
  *   signing.c   the keyholder's answers                 publish.c   rows and counters for readers outside
- *   scripts.c   the helper's answers                    moving.c    our sessions to other workers */
+ *   scripts.c   the helper's answers                    moving.c    our sessions to other workers
+ *   trace.c     a line for each packet of a few sessions */
 #ifndef WORKER_INTERNAL_H
 #define WORKER_INTERNAL_H
 
@@ -128,6 +129,7 @@ struct worker {
 	struct packet *joined[BATCH_MAX];
 	bool joins, joins_udp;  /* the tunnel takes super packets */
 	struct batch handed;    /* what a handover ring gave */
+	struct tracing *tracing; /* NULL: nobody is traced */
 	struct batch arrived;   /* inner packets that walk on to other peers ... */
 	uint8_t arrived_from[BATCH_MAX]; /* ... and where in the inbound batch each came from */
 };
@@ -221,6 +223,27 @@ void scripts_row_over(struct worker *w, uint32_t slot, uint32_t generation);
 void scripts_set_helper(struct worker *w, int fd);
 /* Sends what waits. `last`: waits for room, for a bounded time. */
 void scripts_flush(struct worker *w, bool last);
+
+/* -- trace.c: for sessions that somebody wants to follow; `w->tracing` is NULL where there are none, and nothing of this is
+ * called then -- */
+/* Follows a session of ours for so many seconds; 0: no more. */
+void trace_session(struct worker *w, uint32_t slot, uint32_t generation, int32_t seconds);
+/* A batch of datagrams as they came; what is inside once they are open; their fate. */
+void trace_datagrams(struct worker *w, const struct batch *b);
+void trace_opened(struct worker *w, const struct batch *b);
+void trace_inbound_end(struct worker *w, const struct batch *b);
+/* Packets before they are sealed, and their fate as datagrams. */
+void trace_walk(struct worker *w, const struct walk *walk);
+void trace_walk_end(struct worker *w, const struct walk *walk);
+/* A packet that does not get that far. */
+void trace_dropped(struct worker *w, const struct session *s, const struct packet *p);
+/* A copy of a packet that many get. */
+void trace_copied(struct worker *w, const struct session *s, const struct packet *p, const void *datagram, size_t len,
+	enum fate fate);
+/* A datagram that the engine made. */
+void trace_sent(struct worker *w, const struct session *s, const void *datagram, size_t len, enum fate fate);
+/* Forgets those whose time is over. */
+void trace_tidy(struct worker *w);
 
 /* -- the lines -- */
 void inbound(void *worker, struct batch *b);

@@ -104,6 +104,15 @@ int order_receive(int channel, struct order *out, int *fd)
 	return 0;
 }
 
+const char *order_session_read(const struct order *order, struct order_session *session, size_t *len)
+{
+	if (order->len < sizeof(*session) || order->len > ORDER_TEXT_MAX)
+		return NULL;
+	memcpy(session, order->text, sizeof(*session));
+	*len = order->len - sizeof(*session);
+	return order->text + sizeof(*session);
+}
+
 const char *order_name(enum order_kind kind)
 {
 	static const char *const names[ORDER_COUNT] = {

@@ -35,7 +35,7 @@ struct order {
 	char text[ORDER_TEXT_MAX]; /* `len` bytes, not terminated */
 };
 
-/* A list in the text of MOVE and ADOPT. */
+/* A list in the text of MOVE and ADOPT; one in front of the text of orders and answers about one session. */
 struct order_session {
 	uint32_t slot, generation;
 };
@@ -46,6 +46,8 @@ bool order_send(int channel, enum order_kind kind, int32_t value, const void *te
 /* Receives one. 1: got one (a passed descriptor in *fd, else -1; close it), 0: nothing there, -1: the other end is gone.
  * Ill-formed messages are skipped. */
 int order_receive(int channel, struct order *out, int *fd);
+/* Takes the session off the front of a message: what is left of its text (not terminated), *len bytes. NULL: too short. */
+const char *order_session_read(const struct order *order, struct order_session *session, size_t *len);
 /* "STOP"; "?" for others. */
 const char *order_name(enum order_kind kind);
 

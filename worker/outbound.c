@@ -200,8 +200,12 @@ static void walk_send(struct worker *w, struct walk *walk)
 /* Seals and sends what was collected. Segments end here; packets of a batch have their fate now. */
 static void walk_end(struct worker *w, struct walk *walk)
 {
+	if (w->tracing)
+		trace_walk(w, walk);
 	walk_seal(w, walk);
 	walk_send(w, walk);
+	if (w->tracing)
+		trace_walk_end(w, walk);
 	for (unsigned i = 0; i < walk->segments; i++)
 		counter_fate(w->counters, walk->segment[i].fate, 1);
 	walk->count = walk->segments = walk->used = 0;
@@ -236,8 +240,11 @@ static void walk_cut(struct worker *w, struct packet *p, struct session *s)
 	p->fate = inner_cut_begin(&walk->cut, &offload, p->at, p->len);
 	if (p->fate == FATE_NONE && walk->cut.first_len > walk->area_len - VPN_OVERHEAD)
 		p->fate = FATE_TOO_LONG;
-	if (p->fate != FATE_NONE)
+	if (p->fate != FATE_NONE) {
+		if (w->tracing)
+			trace_dropped(w, s, p);
 		return;
+	}
 	counter_add(w->counters, COUNTER_PACKETS_TUN_OUT, walk->cut.count - 1);
 	while (walk->cut.count) {
 		uint8_t *at = walk_room(w, walk->cut.first_len);
@@ -260,6 +267,8 @@ static void walk_packet(struct worker *w, struct packet *p, struct session *s)
 		inner_clamp_mss(p->at, &view, s->mss4, s->mss6);
 	if (p->len > w->walk.area_len - VPN_OVERHEAD) {
 		p->fate = FATE_TOO_LONG;
+		if (w->tracing)
+			trace_dropped(w, s, p);
 		return;
 	}
 	if (packet_headroom(p) < VPN_OVERHEAD) {

@@ -162,6 +162,32 @@ void worker_stop(struct worker *w, int how, const char *why)
 	stop_sessions(w, how == 0 ? NULL : how == 2 ? "RESTART,[N]" : "RESTART", why);
 }
 
+/* Not ours (any more), or gone: nothing to do. The client may answer for a moment, then it is over. */
+static void kill_session(struct worker *w, const struct order *order)
+{
+	char text[ORDER_TEXT_MAX + 1];
+	struct order_session wanted;
+	size_t len;
+	const char *said = order_session_read(order, &wanted, &len);
+	struct session *s = said ? session_find(w, wanted.slot, wanted.generation) : NULL;
+
+	if (!s)
+		return;
+	memcpy(text, said, len);
+	text[len] = '\0';
+	vpn_session_close(s->engine, text, "ended by the management interface", STOP_LINGER_MS, w->now);
+	control_serve(w, s);
+}
+
+static void follow_session(struct worker *w, const struct order *order)
+{
+	struct order_session wanted;
+	size_t len;
+
+	if (order_session_read(order, &wanted, &len))
+		trace_session(w, wanted.slot, wanted.generation, order->value);
+}
+
 static void take_crl(struct worker *w, int fd)
 {
 	char error[VPN_ERROR_TEXT];
@@ -225,6 +251,12 @@ static bool take_orders(void *context)
 			break;
 		case ORDER_ADOPT:
 			take_given(w, &order);
+			break;
+		case ORDER_KILL:
+			kill_session(w, &order);
+			break;
+		case ORDER_TRACE:
+			follow_session(w, &order);
 			break;
 		case ORDER_RESTART_ALL:
 			stop_sessions(w, "RESTART", "restarted by SIGUSR1");
@@ -471,6 +503,8 @@ static void chores(struct worker *w)
 	if (w->now >= w->publish_at) {
 		sessions_tidy(w);
 		publish(w);
+		if (w->tracing)
+			trace_tidy(w);
 		w->publish_at = w->now + PUBLISH_MS;
 	}
 	if (w->now >= w->secret_at)

@@ -295,9 +295,9 @@ def test_files_have_their_modes_and_the_session_table_is_in_none(folder):
         os.umask(0)
         it = hub.Hub(net, config(folder))
         wait_for("a status file", lambda: os.path.exists(f"{folder}/status"))
-        for name, wanted in (("run/test.stats", 0o640), ("run/test.events", 0o640), ("run/test.lock", 0o600), ("pid", 0o644), ("status", 0o640)):
+        for name, wanted in (("run/test.stats", 0o640), ("run/test.events", 0o640), ("run/test.lock", 0o600), ("run/test.control", 0o600), ("pid", 0o644), ("status", 0o640)):
             expect(mode(f"{folder}/{name}") == wanted, f"{name} has mode {mode(f'{folder}/{name}'):o}")
-        expect(sorted(os.listdir(f"{folder}/run")) == ["test.events", "test.lock", "test.stats"], f"{os.listdir(f'{folder}/run')}")
+        expect(sorted(os.listdir(f"{folder}/run")) == ["test.control", "test.events", "test.lock", "test.stats"], f"{os.listdir(f'{folder}/run')}")
         master = it.process.pid
         fd = state_fd(master)
         with open(f"/proc/{master}/fd/{fd}", "rb") as f:
