@@ -280,7 +280,7 @@ static void serve_client(struct manage *g, struct manage_client *c, mono_ms now)
 	write_client(c, now);
 	check_deadlines(g, c, now);
 	if (c->leaving && !(c->last_words && (c->out_len || c->answer.kind != LONG_NONE))) {
-		if (c->door == DOOR_DIRECTIVE || strcmp(c->leaving, "it left") != 0)
+		if (strncmp(c->leaving, "it left", 7) != 0)
 			log_line(LOG_LEVEL_INFO, "MANAGEMENT: client %llu is let go: %s", (unsigned long long)c->id,
 				c->leaving);
 		let_go(c);

@@ -41,7 +41,7 @@ bool command_number(struct manage_client *c, const char *word, const char *what,
 static void leave(struct manage *g, struct manage_client *c, char **words, unsigned count)
 {
 	(void)g, (void)words, (void)count;
-	client_leave(c, "it said so", true);
+	client_leave(c, "it left: it said so", true);
 }
 
 static void version(struct manage *g, struct manage_client *c, char **words, unsigned count)

@@ -15,6 +15,25 @@ static const struct {
 	{ "mode client",
 		"mode: 'client' is not a role of this server (hint: add `server NETWORK NETMASK`, or `mode "
 		"server` and `tls-server`)" },
+	{ "management \"\" unix", "management: the word is empty" },
+	{ "management tunnel 7505",
+		"management: a listener inside the tunnel would give every client the power over this hub (hint: "
+		"management 127.0.0.1 PORT PWFILE)" },
+	{ "management 127.0.0.1 0", "management: 0 is not between 1 and 65535" },
+	{ "management 127.0.0.1 x", "management: 'x' is not a number" },
+	{ "management nowhere.example 7505", "management: 'nowhere.example' has no address" },
+	{ "management 127.0.0.1 7505 \"\"", "management: the word is empty" },
+	{ "management 127.0.0.1 7505 missing", "management: cannot read missing: No such file or directory" },
+	{ "management 192.0.2.1 7505",
+		"management: whoever reaches 192.0.2.1 could end this hub: give a password file (hint: management "
+		"PATH unix)" },
+	{ "management-client-user nobody",
+		"management-client-user: only a UNIX socket tells who is calling (hint: management PATH unix)" },
+	{ "management-client-group nogroup",
+		"management-client-group: only a UNIX socket tells who is calling (hint: management PATH unix)" },
+	{ "management-hold", "management-hold: needs management (hint: management PATH unix)" },
+	{ "management-log-cache 0", "management-log-cache: 0 is not between 1 and 10000" },
+	{ "management-log-cache 10001", "management-log-cache: 10001 is not between 1 and 10000" },
 	{ "topology net30", "topology: 'topology net30' is not supported yet" },
 	{ "topology p2p", "topology: 'topology p2p' is not supported yet" },
 	{ "topology ring", "topology: 'ring' is none of the words it takes (hint: subnet, net30, p2p)" },
@@ -501,6 +520,55 @@ START_TEST(the_process)
 }
 END_TEST
 
+START_TEST(the_management_interface)
+{
+	paper_put("pw", "sesame\r\nmore\n", 14, 0600);
+	paper_put("empty", "\n", 1, 0600);
+	struct config *c = silent("management m.sock unix pw\nmanagement-client-user monitor\n"
+				  "management-client-group monitors\nmanagement-hold\nmanagement-log-cache 9\n");
+	ck_assert_str_eq(c->management.path, "m.sock");
+	ck_assert_str_eq(c->management.client_user, "monitor");
+	ck_assert_str_eq(c->management.client_group, "monitors");
+	ck_assert(c->management.hold && !c->management.host);
+	ck_assert_uint_eq(c->management.log_cache, 9);
+	ck_assert_str_eq(c->management.password.bytes, "sesame\r\nmore\n");
+	config_free(&c);
+	c = silent("management m.sock unix\nmanagement ::1 7505 pw\n"); /* the last one counts */
+	ck_assert(!c->management.path);
+	ck_assert_int_eq(c->management.address.ss_family, AF_INET6);
+	ck_assert_uint_eq(c->management.port, 7505);
+	ck_assert_str_eq(c->management.password.path, "pw");
+	ck_assert_uint_eq(c->management.log_cache, 250);
+	config_free(&c);
+	c = silent("management 127.0.0.1 7505 stdin\n"); /* asked for on the terminal */
+	ck_assert_ptr_null(c->management.password.bytes);
+	config_free(&c);
+	c = silent("");
+	ck_assert(!c->management.path && !c->management.host);
+	config_free(&c);
+	c = warned_with("management 127.0.0.1 7505\n",
+		"W main.conf:8: management: without a password file every user of this machine may end sessions and "
+		"this hub (hint: management PATH unix)");
+	config_free(&c);
+	c = warned_with("management 192.0.2.1 7505 pw\n",
+		"W main.conf:8: management: the password crosses the network in the clear (hint: management PATH unix)");
+	config_free(&c);
+	refused_with("management m.sock unix empty\n",
+		"E main.conf:8: management: the first line of empty is no password: 1 to 128 bytes");
+	refused_with("management m.sock unix\nmanagement-client-user \"\"\n",
+		"E main.conf:9: management-client-user: the word is empty");
+	char longest[256] = "management /", problem[256];
+	memset(longest + 12, 'a', 107);
+	strcpy(longest + 119, " unix\n");
+	snprintf(problem, sizeof(problem),
+		"E main.conf:8: management: %.108s is too long for a socket's name: at most 107 bytes", longest + 11);
+	refused_with(longest, problem);
+	memmove(longest + 12, longest + 13, 120);
+	c = silent(longest);
+	config_free(&c);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("conf readers");
@@ -518,6 +586,7 @@ int main(void)
 	tcase_add_test(tcase, data_ciphers);
 	tcase_add_test(tcase, replay);
 	tcase_add_test(tcase, the_process);
+	tcase_add_test(tcase, the_management_interface);
 	suite_add_tcase(suite, tcase);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
