@@ -14,7 +14,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { NEEDS_HUB = 1 };
+enum {
+	NEEDS_HUB = 1,
+	ORDERS = 2, /* changes something: the flight recorder remembers who wanted it */
+};
 
 typedef void command_function(struct manage *g, struct manage_client *c, char **words, unsigned count);
 
@@ -152,28 +155,46 @@ static void reload_command(struct manage *g, struct manage_client *c, char **wor
 		client_say(c, "ERROR: the reload failed, everything stays as it was");
 }
 
+static void drain(struct manage *g, struct manage_client *c, char **words, unsigned count)
+{
+	char error[160];
+	long worker;
+	bool on = strcmp(words[0], "drain") == 0;
+
+	(void)count;
+	if (!command_number(c, words[1], "the worker", 0, (long)g->master->workers - 1, &worker))
+		return;
+	if (drain_worker(g->master, (unsigned)worker, on, error, sizeof(error)))
+		client_say(c, "ERROR: %s", error);
+	else
+		client_say(c, "SUCCESS: worker %ld %s", worker,
+			on ? "gives its sessions to the others" : "takes new sessions again");
+}
+
 static command_function help;
 
 static const struct command_row rows[] = {
 	{ "bytecount", 1, 1, 0, bytecount_command, "N", "bytes of every client every N seconds; 0: no more" },
-	{ "client-kill", 1, 2, NEEDS_HUB, client_kill_command, "CID [TEXT]", "ends the session of that client id; its client is told TEXT, RESTART if not given" },
+	{ "client-kill", 1, 2, NEEDS_HUB | ORDERS, client_kill_command, "CID [TEXT]", "ends the session of that client id; its client is told TEXT, RESTART if not given" },
+	{ "drain", 1, 1, NEEDS_HUB | ORDERS, drain, "WORKER", "its sessions go to the other workers, and no new ones to it" },
 	{ "echo", 1, 2, 0, echo_command, "on|off|N|all", "messages of `echo` directives" },
 	{ "exit", 0, 0, 0, leave, "", "ends this connection" },
 	{ "help", 0, 0, 0, help, "", "these lines" },
 	{ "hold", 0, 1, 0, hold, "[on|off|release]", "shows or sets the hold flag; release: the hub may start" },
-	{ "kill", 1, 2, NEEDS_HUB, kill_command, "NAME|ADDRESS:PORT [TEXT]", "ends the sessions of that common name or address" },
+	{ "kill", 1, 2, NEEDS_HUB | ORDERS, kill_command, "NAME|ADDRESS:PORT [TEXT]", "ends the sessions of that common name or address" },
 	{ "load-stats", 0, 0, NEEDS_HUB, load_stats_command, "", "number of clients, bytes in and out" },
 	{ "log", 1, 2, 0, log_command, "[on|off] [N|all]", "log lines as they come, and the last ones" },
-	{ "log-level", 0, 1, 0, verb, "[N]", "the same as verb" },
-	{ "mute", 0, 1, 0, mute, "[N]", "at most N log lines of a kind in a row; shows it if not given" },
+	{ "log-level", 0, 1, ORDERS, verb, "[N]", "the same as verb" },
+	{ "mute", 0, 1, ORDERS, mute, "[N]", "at most N log lines of a kind in a row; shows it if not given" },
 	{ "pid", 0, 0, 0, pid, "", "process id of the hub" },
 	{ "quit", 0, 0, 0, leave, "", "the same as exit" },
-	{ "reload", 0, 0, NEEDS_HUB, reload_command, "", "reads the configuration again; clients stay" },
-	{ "signal", 1, 1, 0, signal_command, "SIGNAL", "SIGHUP, SIGTERM, SIGUSR1 or SIGUSR2" },
+	{ "reload", 0, 0, NEEDS_HUB | ORDERS, reload_command, "", "reads the configuration again; clients stay" },
+	{ "signal", 1, 1, ORDERS, signal_command, "SIGNAL", "SIGHUP, SIGTERM, SIGUSR1 or SIGUSR2" },
 	{ "state", 0, 2, 0, state_command, "[on|off] [N|all]", "states of the hub, like log; the present one if not given" },
 	{ "status", 0, 1, NEEDS_HUB, status_command, "[1|2|3]", "clients and routes in the form of that status-version" },
-	{ "trace", 1, 2, NEEDS_HUB, trace_command, "NAME|ADDRESS:PORT [SECONDS]", "a line for each of its packets; 60 seconds if not given, 0: no more" },
-	{ "verb", 0, 1, 0, verb, "[N]", "log verbosity; shows it if not given" },
+	{ "trace", 1, 2, NEEDS_HUB | ORDERS, trace_command, "NAME|ADDRESS:PORT [SECONDS]", "a line for each of its packets; 60 seconds if not given, 0: no more" },
+	{ "undrain", 1, 1, NEEDS_HUB | ORDERS, drain, "WORKER", "it takes new sessions again" },
+	{ "verb", 0, 1, ORDERS, verb, "[N]", "log verbosity; shows it if not given" },
 	{ "version", 0, 1, 0, version, "[N]", "our versions; N: the protocol version that you know" },
 };
 
@@ -188,6 +209,19 @@ static void help(struct manage *g, struct manage_client *c, char **words, unsign
 		client_say(c, "%-36s : %s", form, rows[i].help);
 	}
 	client_say(c, "END");
+}
+
+/* "kill alice (uid 0)"; a mere question (`verb`) is no order. */
+static void note(struct manage *g, const struct manage_client *c, char **words, unsigned count)
+{
+	char text[EVENT_TEXT_ROOM];
+	size_t len = 0;
+
+	for (unsigned i = 0; i < count && len < sizeof(text); i++)
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s", i ? " " : "", words[i]);
+	if (len < sizeof(text) && c->uid >= 0)
+		snprintf(text + len, sizeof(text) - len, " (uid %ld)", c->uid);
+	master_note(g->master, EVENT_COMMAND, 0, text);
 }
 
 static const struct command_row *row_of(const char *name)
@@ -225,6 +259,9 @@ void command_run(struct manage *g, struct manage_client *c, char *line, size_t l
 	else if ((row->flags & NEEDS_HUB) && (m->phase != PHASE_RUNNING || !m->shm || !m->stats))
 		client_say(c, "ERROR: '%s' needs a hub that serves: this one %s", row->name,
 			m->phase == PHASE_STOPPING ? "is ending" : "has not started yet");
-	else
+	else {
+		if ((row->flags & ORDERS) && (given || row->max == 0))
+			note(g, c, words, (unsigned)count);
 		row->run(g, c, words, (unsigned)count);
+	}
 }

@@ -175,7 +175,8 @@ static void kill_session(struct worker *w, const struct order *order)
 		return;
 	memcpy(text, said, len);
 	text[len] = '\0';
-	vpn_session_close(s->engine, text, "ended by the management interface", STOP_LINGER_MS, w->now);
+	s->why = EVENT_WHY_KILLED;
+	vpn_session_close(s->engine, text, "ended by an administrator", STOP_LINGER_MS, w->now);
 	control_serve(w, s);
 }
 

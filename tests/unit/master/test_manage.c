@@ -206,7 +206,8 @@ START_TEST(words_are_counted_and_numbers_checked)
 		"log 0", "log -3", "log 3x", "log on all all", "state 5 5", "status 4", "status 0", "status x", "verb 12",
 		"verb -1", "verb 99999999999999999999", "mute x", "version 0", "signal SIGKILL", "signal", "hold perhaps",
 		"trace", "trace nobody", "trace nobody -1", "trace nobody 3601", "kill nobody", "kill \"\"",
-		"kill a \"tab\there\"", "kill 1.2.3.4:99999", "kill udp:1.2.3:4", "client-kill 99", "nothing", "pid 1" };
+		"kill a \"tab\there\"", "kill 1.2.3.4:99999", "kill udp:1.2.3:4", "client-kill 99", "nothing", "pid 1",
+		"drain", "drain x", "drain 2", "drain -1", "undrain 7" };
 	set_up();
 	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
 		ck_assert_msg(strstr(answer(refused[i]), "ERROR: "), "%s: %s", refused[i], hears());
