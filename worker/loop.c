@@ -19,6 +19,7 @@ enum {
 	ROUNDS_MAX = 8, /* plain: reads of one fd a turn */
 	ERRORS_IN_ROW_MAX = 8,
 	RETRY_MS = 100,	   /* after errors, so that a broken fd does not eat the CPU */
+	LOAD_BYTES = 1024, /* so many of a packet weigh as much as one more */
 	POLLED_OTHERS = 5, /* plain: tunnel, wake, orders, keyholder, helper; links follow */
 };
 
@@ -137,6 +138,21 @@ static void take_wake(struct loop *l)
 	l->params.handlers.woken(l->params.handlers.context);
 }
 
+/* ---- waiting for company ---- */
+
+static void gather(struct loop *l)
+{
+	struct timespec t;
+	unsigned us;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	us = gather_wait_us(&l->gather, (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000);
+	if (!us)
+		return;
+	t = (struct timespec){ .tv_nsec = (long)us * 1000 };
+	clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL); /* cut short: so be it */
+}
+
 /* ---- handing out ---- */
 
 static void hand_out(struct loop *l, struct batch *b, void (*handler)(void *, struct batch *))
@@ -144,6 +160,8 @@ static void hand_out(struct loop *l, struct batch *b, void (*handler)(void *, st
 	if (!b->count)
 		return;
 	l->counts.batches++;
+	for (unsigned i = 0; i < b->count; i++)
+		l->load += 1 + b->packets[i].len / LOAD_BYTES;
 	handler(l->params.handlers.context, b);
 	b->count = 0;
 }
@@ -432,6 +450,7 @@ static int turn_ring(struct loop *l, mono_ms wake_at)
 	int error;
 
 	arm(l, now);
+	gather(l);
 	error = wait_ring(l, now, earliest_retry(l, now, wake_at));
 	if (error)
 		return error;
@@ -492,6 +511,7 @@ static int turn_plain(struct loop *l, mono_ms wake_at)
 	int error;
 
 	fill_polled(l, now);
+	gather(l);
 	error = wait_polled(l, now, earliest_retry(l, now, wake_at));
 	if (error)
 		return error;
@@ -525,5 +545,7 @@ int loop_turn(struct loop *l, mono_ms wake_at)
 	pause_or_resume(l);
 	error = l->features.ring ? turn_ring(l, wake_at) : turn_plain(l, wake_at);
 	hand_out_rests(l);
+	gather_note(&l->gather, l->load);
+	l->load = 0;
 	return error;
 }

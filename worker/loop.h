@@ -6,6 +6,7 @@
 #define WORKER_LOOP_H
 
 #include "common/base/time.h"
+#include "worker/gather.h"
 #include "worker/tun_queue.h"
 #include "worker/udp_link.h"
 
@@ -72,6 +73,8 @@ struct loop {
 	bool wake_pending; /* some bit of wake_others is set */
 	uint64_t wake_others[LOOP_WORKERS_MAX / 64];
 	struct pollfd *polled; /* plain back end */
+	struct gather gather;
+	unsigned load; /* of this turn: gather.h */
 	struct loop_counts counts;
 };
 
@@ -84,6 +87,7 @@ void loop_clear(struct loop *);
 
 /* One turn: tells the other workers noted by loop_wake(), waits until something happens or until `wake_at`
  * (MONO_NEVER: no limit; a moment in the past: looks only), then calls handlers for what was there by then.
+ * When many packets come one by one it first waits up to GATHER_MAX_US for more of them, whatever `wake_at` is.
  * The work of a turn is bounded by the number of buffers. 0, or a negative errno when the ring itself is
  * broken (the worker should end). */
 int loop_turn(struct loop *, mono_ms wake_at);

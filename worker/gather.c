@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT
+ * Whether waiting pays, from the last few milliseconds. */
+#include "worker/gather.h"
+
+#include <stdbool.h>
+
+enum {
+	TURNS_LEAST = 5000, /* a second: fewer wakes are cheap, and waiting would find nobody */
+	FEW = 4,	    /* a turn: below it wakes are most of the cost */
+	ENOUGH = 8,	    /* a turn: what a wait aims at */
+	MANY = 16,	    /* a turn: there is work all the time, a wait would waste it */
+};
+
+static unsigned next_wait_us(const struct gather *g, uint64_t span_us)
+{
+	uint64_t wait = ENOUGH * span_us / g->load;
+
+	return wait < GATHER_MAX_US ? (unsigned)wait : GATHER_MAX_US;
+}
+
+static void decide(struct gather *g, uint64_t span_us)
+{
+	uint64_t turns = g->turns;
+
+	if (g->wait_us) {
+		/* Hardly more than one a turn: less comes than it did, or whoever sends waits for us in turn. */
+		bool in_vain = 2 * g->load < 3 * turns;
+
+		if (in_vain)
+			g->rest = GATHER_REST;
+		g->wait_us = !in_vain && g->load < MANY * turns ? next_wait_us(g, span_us) : 0;
+	} else if (g->rest) {
+		g->rest--;
+	} else if (turns * 1000000 >= TURNS_LEAST * span_us && g->load < FEW * turns) {
+		g->wait_us = next_wait_us(g, span_us);
+	}
+}
+
+unsigned gather_wait_us(struct gather *g, uint64_t now_us)
+{
+	uint64_t span_us = now_us - g->since_us;
+
+	if (span_us >= GATHER_WINDOW_US) {
+		/* After a silence nothing is known: a wait of old does not hold up whoever comes first. */
+		if (span_us >= 4 * GATHER_WINDOW_US)
+			g->wait_us = 0;
+		else
+			decide(g, span_us);
+		g->since_us = now_us;
+		g->turns = 0;
+		g->load = 0;
+	}
+	g->waits += g->wait_us > 0;
+	return g->wait_us;
+}
