@@ -177,6 +177,8 @@ void reload_settled(struct master *m);
 void keyholder_reborn(struct master *m);
 /* Reads the CRL file again if it changed and sends it to the workers. */
 void crl_watch(struct master *m);
+/* Puts into the statistics until when certificate and CRL are good. */
+void publish_dates(struct master *m);
 /* Opens the log as the configuration says. */
 int log_configure(const struct config *config);
 

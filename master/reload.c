@@ -243,6 +243,7 @@ void reload(struct master *m)
 	m->status_at = m->now.config->status_file ? master_now() : MONO_NEVER;
 	atomic_fetch_add(&m->stats->header->reloads, 1);
 	atomic_store(&m->stats->header->reloaded_unix, time(NULL));
+	publish_dates(m);
 	master_note(m, EVENT_RELOAD_BEGUN, 0, changed[0] ? changed : NULL);
 	log_line(LOG_LEVEL_NOTICE, "Configuration read, workers are replaced one after another");
 	supervise_roll(m);
@@ -267,6 +268,7 @@ void reload_undo(struct master *m)
 		.keyholder = { .pid = -1, .control = -1 } };
 	m->reload_again = false;
 	memset(&m->crl_seen, 0, sizeof(m->crl_seen));
+	publish_dates(m);
 	log_configure(m->now.config);
 	change_helper(m);
 	m->status_at = m->now.config->status_file ? master_now() : MONO_NEVER;
@@ -318,6 +320,18 @@ void keyholder_reborn(struct master *m)
 }
 
 /* -- the CRL -- */
+
+void publish_dates(struct master *m)
+{
+	const struct config *config = m->now.config;
+	int64_t certificate = 0, crl = 0;
+	if (!config->cert.bytes || !tls_certificate_ends(config->cert.bytes, &certificate))
+		certificate = 0;
+	if (config->crl_is_dir || !config->crl.bytes || !tls_crl_ends(config->crl.bytes, &crl))
+		crl = 0;
+	atomic_store(&m->stats->header->certificate_ends_unix, certificate);
+	atomic_store(&m->stats->header->crl_ends_unix, crl);
+}
 
 static char *read_file(const char *path, size_t *len, struct stat *seen)
 {
@@ -407,6 +421,7 @@ void crl_watch(struct master *m)
 	config->crl.bytes = text;
 	config->crl.len = len;
 	master_note(m, EVENT_CRL_CHANGED, 0, NULL);
+	publish_dates(m);
 	log_line(LOG_LEVEL_NOTICE, "crl-verify %s: changed, read again", config->crl.path);
 	for (unsigned w = 0; w < m->workers; w++)
 		m->seats[w].crl_owed = true;

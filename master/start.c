@@ -183,6 +183,18 @@ static int create_shm(struct master *m)
 	return 0;
 }
 
+static struct stats_pool describe_pool(const struct config *config)
+{
+	struct stats_pool pool = { .first4 = config->pool4.first,
+		.count4 = pool4_size(config),
+		.count6 = pool6_size(config) };
+	memcpy(pool.base6, &config->pool6.base, sizeof(pool.base6));
+	pool.size = !pool.count4 ? pool.count6 :
+		    !pool.count6 ? pool.count4 :
+		    pool.count4 < pool.count6 ? pool.count4 : pool.count6;
+	return pool;
+}
+
 static int create_stats(struct master *m)
 {
 	const struct config *config = m->now.config;
@@ -196,12 +208,17 @@ static int create_stats(struct master *m)
 		.listeners = listeners,
 		.listener_count = count,
 		.started_unix = time(NULL),
-		.sizes = { .workers = m->workers, .slots = config->max_clients },
+		.sizes = { .workers = m->workers,
+			.slots = config->max_clients,
+			.networks = (config->max_clients < 65536 ? config->max_clients : 65536) + 1024 },
+		.pool = describe_pool(config),
 		.group = runtime_readers_group() };
 	char error[256];
 	m->stats = stats_create(config->runtime_dir, &about, error, sizeof(error));
-	if (m->stats)
+	if (m->stats) {
+		publish_dates(m);
 		return 0;
+	}
 	log_line(LOG_LEVEL_ERROR, "Statistics file: %s", error);
 	return -EIO;
 }

@@ -33,6 +33,8 @@
 enum peer_state { PEER_FREE, PEER_HANDSHAKE, PEER_ACTIVE, PEER_CLOSING };
 enum { PEER_NAME_ROOM = 128, PEER_KEPT_LEN = 3072, PEER_MAX_DEATHS = 2, LEASE_NONE = 0xffffffff };
 
+enum peer_wrap { PEER_WRAP_NONE, PEER_WRAP_AUTH, PEER_WRAP_CRYPT, PEER_WRAP_CRYPT_V2, PEER_WRAP_COUNT };
+
 /* What others may know about a session. Written and read whole, as 64-bit words. Unused bytes are zero. */
 struct peer_identity {
 	char common_name[PEER_NAME_ROOM]; /* terminated; at most PEER_NAME_ROOM - 1 bytes, raw: escape before
@@ -50,7 +52,12 @@ struct peer_identity {
 	unix_s connected_unix;
 	mono_ms connected_ms;
 	uint32_t cipher_number; /* the workers' own */
-	uint32_t spare;
+	uint32_t renegotiations;
+	unix_s keyed_unix;	     /* when the newest keys were agreed; 0: none yet */
+	uint32_t wrap;		     /* of the control channel, enum peer_wrap */
+	uint32_t networks;	     /* behind it, as many as the statistics show */
+	char tls[48];		     /* "TLSv1.3 TLS_AES_256_GCM_SHA384" */
+	char version[24], platform[16]; /* the peer's own words: IV_VER, IV_PLAT */
 };
 _Static_assert(sizeof(struct peer_identity) % 8 == 0, "copied as words");
 

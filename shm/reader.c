@@ -23,6 +23,7 @@ struct reader {
 	const struct stats_header *header;
 	const struct stats_worker *workers;
 	const struct stats_place *rows;
+	const struct stats_network_place *networks;
 };
 
 struct reader *reader_open(const char *path, char *error, size_t room)
@@ -63,6 +64,7 @@ struct reader *reader_open(const char *path, char *error, size_t room)
 	reader->header = (const struct stats_header *)base;
 	reader->workers = (const struct stats_worker *)(const void *)(reader->base + o.workers);
 	reader->rows = (const struct stats_place *)(const void *)(reader->base + o.rows);
+	reader->networks = (const struct stats_network_place *)(const void *)(reader->base + o.networks);
 	return reader;
 
 failed:
@@ -117,6 +119,9 @@ void reader_hub(const struct reader *reader, struct reader_hub *out)
 
 	memset(out, 0, sizeof(*out));
 	out->sizes = reader->sizes;
+	out->pool = h->pool;
+	out->certificate_ends_unix = atomic_load(&h->certificate_ends_unix);
+	out->crl_ends_unix = atomic_load(&h->crl_ends_unix);
 	out->pid = atomic_load(&h->pid);
 	out->started_unix = h->started_unix;
 	out->reloaded_unix = atomic_load(&h->reloaded_unix);
@@ -147,6 +152,11 @@ bool reader_worker(const struct reader *reader, unsigned worker, struct reader_w
 	out->cpu_user_us = atomic_load(&w->cpu_user_us);
 	out->cpu_system_us = atomic_load(&w->cpu_system_us);
 	out->cpu = atomic_load(&w->cpu);
+	out->rates.cpu_permille = atomic_load(&w->cpu_permille);
+	out->rates.bytes_in = atomic_load(&w->rate_bytes_in);
+	out->rates.bytes_out = atomic_load(&w->rate_bytes_out);
+	out->rates.packets_in = atomic_load(&w->rate_packets_in);
+	out->rates.packets_out = atomic_load(&w->rate_packets_out);
 	counters_sum(&w->counters, &out->values);
 	return true;
 }
@@ -167,6 +177,9 @@ bool reader_row(const struct reader *reader, uint32_t slot, struct stats_row *ou
 		return false;
 	out->common_name[sizeof(out->common_name) - 1] = 0;
 	out->cipher[sizeof(out->cipher) - 1] = 0;
+	out->tls[sizeof(out->tls) - 1] = 0;
+	out->version[sizeof(out->version) - 1] = 0;
+	out->platform[sizeof(out->platform) - 1] = 0;
 	return out->state <= PEER_CLOSING;
 }
 
@@ -177,6 +190,25 @@ bool reader_next_row(const struct reader *reader, uint32_t from, uint32_t *slot,
 			*slot = i;
 			return true;
 		}
+	}
+	return false;
+}
+
+bool reader_next_network(const struct reader *reader, uint32_t from, uint32_t *index, struct stats_network *out)
+{
+	struct stats_row row;
+
+	for (uint32_t i = from; i < reader->sizes.networks; i++) {
+		const struct stats_network_place *place = &reader->networks[i];
+		uint64_t holder = atomic_load(&place->holder);
+		if (!holder || !sequence_read(&place->version, place->words, out, sizeof(*out) / 8) ||
+			holder != ((uint64_t)out->slot << 32 | out->generation) ||
+			(out->family == 4 ? out->bits > 32 : out->family != 6 || out->bits > 128) ||
+			!reader_row(reader, out->slot, &row) || row.state == PEER_FREE ||
+			row.generation != out->generation)
+			continue;
+		*index = i;
+		return true;
 	}
 	return false;
 }

@@ -17,6 +17,8 @@ struct reader; /* one mapped file */
 /* What the header says. */
 struct reader_hub {
 	struct stats_sizes sizes;
+	struct stats_pool pool;
+	unix_s certificate_ends_unix, crl_ends_unix; /* 0: there is none, or it does not say */
 	int64_t pid;
 	unix_s started_unix, reloaded_unix;
 	uint32_t reloads;
@@ -33,6 +35,7 @@ struct reader_worker {
 	unix_s born_unix, heartbeat_unix;
 	uint64_t heartbeats, cpu_user_us, cpu_system_us;
 	uint32_t cpu;
+	struct stats_rates rates;
 	struct counter_values values;
 };
 
@@ -54,6 +57,9 @@ void reader_sum(const struct reader *reader, struct counter_values *out);
 bool reader_next_row(const struct reader *reader, uint32_t from, uint32_t *slot, struct stats_row *out);
 /* One slot's row; false: out of range, being written all the time, or nonsense. A free one is PEER_FREE. */
 bool reader_row(const struct reader *reader, uint32_t slot, struct stats_row *out);
+
+/* The next network behind a client whose session has a row, at or after `from`; false: no more. *index is its own. */
+bool reader_next_network(const struct reader *reader, uint32_t from, uint32_t *index, struct stats_network *out);
 
 /* Names of the hubs that have a stats file in `dir`, at most `max`, sorted; how many there are, or a negative
  * errno. */

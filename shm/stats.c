@@ -30,7 +30,8 @@ bool stats_places(const struct stats_sizes *s, struct stats_offsets *out)
 {
 	size_t at = STATS_HEADER_LEN;
 
-	if (!s->workers || s->workers > SHM_MAX_WORKERS || !s->slots || s->slots > SHM_MAX_CLIENTS)
+	if (!s->workers || s->workers > SHM_MAX_WORKERS || !s->slots || s->slots > SHM_MAX_CLIENTS ||
+		s->networks > STATS_MAX_NETWORKS)
 		return false;
 #define TABLE(name, type, count, what)                                                                       \
 	out->name = at;                                                                                      \
@@ -49,6 +50,7 @@ uint64_t stats_layout(void)
 #include "shm/stats.def"
 #undef TABLE
 	hash = layout_add(hash, "row", sizeof(struct stats_row));
+	hash = layout_add(hash, "network", sizeof(struct stats_network));
 	for (int i = 0; i < FATE_COUNT; i++)
 		hash = layout_add(hash, fate_name((enum fate)i), (size_t)i);
 	for (int i = 0; i < COUNTER_COUNT; i++)
@@ -117,6 +119,7 @@ static void fill_header(struct stats *stats, const struct stats_about *about)
 	h->layout = stats_layout();
 	h->size = stats->size;
 	h->sizes = stats->sizes;
+	h->pool = about->pool;
 	h->started_unix = about->started_unix;
 	copy_text(h->name, sizeof(h->name), about->name);
 	copy_text(h->program_version, sizeof(h->program_version), about->program_version);
@@ -135,6 +138,7 @@ static void place(struct stats *stats, void *base, const struct stats_offsets *o
 	stats->header = (struct stats_header *)base;
 	stats->workers = (struct stats_worker *)(void *)(stats->base + o->workers);
 	stats->rows = (struct stats_place *)(void *)(stats->base + o->rows);
+	stats->networks = (struct stats_network_place *)(void *)(stats->base + o->networks);
 }
 
 struct stats *stats_create(const char *dir, const struct stats_about *about, char *error, size_t room)
@@ -253,6 +257,15 @@ void stats_heartbeat(struct stats_worker *worker, unix_s now, uint64_t cpu_user_
 	atomic_store_explicit(&worker->cpu_system_us, cpu_system_us, memory_order_relaxed);
 }
 
+void stats_rates(struct stats_worker *worker, const struct stats_rates *rates)
+{
+	atomic_store_explicit(&worker->cpu_permille, rates->cpu_permille, memory_order_relaxed);
+	atomic_store_explicit(&worker->rate_bytes_in, rates->bytes_in, memory_order_relaxed);
+	atomic_store_explicit(&worker->rate_bytes_out, rates->bytes_out, memory_order_relaxed);
+	atomic_store_explicit(&worker->rate_packets_in, rates->packets_in, memory_order_relaxed);
+	atomic_store_explicit(&worker->rate_packets_out, rates->packets_out, memory_order_relaxed);
+}
+
 void stats_worker_born(struct stats_worker *worker, int64_t pid, unix_s now, uint32_t cpu)
 {
 	atomic_store_explicit(&worker->cpu, cpu, memory_order_relaxed);
@@ -307,4 +320,48 @@ void stats_row_from_peer(struct stats_row *out, const struct peer_row *peer, mon
 	out->bytes_out = peer->bytes_out;
 	out->packets_in = peer->packets_in;
 	out->packets_out = peer->packets_out;
+	out->lease = id->lease4 != LEASE_NONE ? id->lease4 : id->lease6;
+	out->round_trip_ms = -1;
+	out->renegotiations = id->renegotiations;
+	out->networks = id->networks;
+	out->keyed_unix = id->keyed_unix;
+	out->published_unix = now_unix;
+	out->wrap = (uint8_t)id->wrap;
+	memcpy(out->tls, id->tls, sizeof(out->tls));
+	memcpy(out->version, id->version, sizeof(out->version));
+	memcpy(out->platform, id->platform, sizeof(out->platform));
+}
+
+/* -- networks -- */
+
+static uint64_t holder_of(uint32_t slot, uint32_t generation)
+{
+	return (uint64_t)slot << 32 | generation;
+}
+
+bool stats_network_put(struct stats *stats, const struct shm *shm, const struct stats_network *network)
+{
+	uint32_t count = stats->sizes.networks;
+	uint64_t mine = holder_of(network->slot, network->generation);
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct stats_network_place *place = &stats->networks[(network->slot + i) % count];
+		uint64_t holder = atomic_load_explicit(&place->holder, memory_order_relaxed);
+		if (holder && peers_live(shm, (uint32_t)(holder >> 32), (uint32_t)holder))
+			continue;
+		if (!atomic_compare_exchange_strong(&place->holder, &holder, mine))
+			continue;
+		sequence_write(&place->version, place->words, network, sizeof(*network) / 8);
+		return true;
+	}
+	return false;
+}
+
+void stats_networks_clear(struct stats *stats, uint32_t slot, uint32_t generation)
+{
+	for (uint32_t i = 0; i < stats->sizes.networks; i++) {
+		uint64_t holder = holder_of(slot, generation);
+		if (atomic_load_explicit(&stats->networks[i].holder, memory_order_relaxed) == holder)
+			atomic_compare_exchange_strong(&stats->networks[i].holder, &holder, 0);
+	}
 }

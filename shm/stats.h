@@ -3,10 +3,11 @@
  * (shm/reader.h). Never a secret in it. The master makes it; master and workers write.
  *
  *   | struct stats_header, 8 KiB | struct stats_worker per worker | struct stats_place per slot |
+ *   | struct stats_network_place per network behind a client |
  *
  * - Writes: the header: the master, before the file has its name, later only its atomic words. A worker
  *   block: that worker; its first line the master. A row: the owner of the slot, now and then, not per
- * packet.
+ *   packet. A network: the owner of its slot, once it holds the place.
  * - Reads: anyone who may open the file, without waiting: a row counts if `version` was even and did not
  *   change.
  * - Dies: a row left odd is unreadable until its slot is published or cleared again, by the successor. A
@@ -30,10 +31,20 @@ enum {
 	STATS_MAX_LISTENERS = 32,
 	STATS_LISTENER_ROOM = 128,
 	STATS_HEADER_LEN = 8192,
+	STATS_MAX_NETWORKS = 1 << 20,
 };
 
 struct stats_sizes {
 	uint32_t workers, slots;
+	uint32_t networks; /* behind clients, of all together; 0: none are shown */
+	uint32_t spare;
+};
+
+/* The tunnel address pool. A lease is an index into both families. */
+struct stats_pool {
+	uint32_t first4, count4; /* host order; count 0: there is none */
+	uint8_t base6[16];
+	uint32_t count6, size; /* size: of leases */
 };
 
 struct stats_header {
@@ -43,6 +54,7 @@ struct stats_header {
 	uint64_t layout; /* of this file; readers of another build refuse */
 	uint64_t size;
 	struct stats_sizes sizes;
+	struct stats_pool pool;
 	unix_s started_unix;
 	char name[STATS_NAME_ROOM]; /* hub.name */
 	char program_version[STATS_NAME_ROOM];
@@ -55,6 +67,7 @@ struct stats_header {
 	_Atomic uint32_t stopped; /* 1: ended in good order */
 	_Atomic uint32_t reloads;
 	_Atomic unix_s reloaded_unix;
+	_Atomic unix_s certificate_ends_unix, crl_ends_unix; /* 0: there is none, or it does not say */
 };
 _Static_assert(sizeof(struct stats_header) <= STATS_HEADER_LEN, "the header's own pages");
 
@@ -68,7 +81,9 @@ struct stats_worker {
 	_Alignas(128) _Atomic uint64_t heartbeats; /* from here on the worker's */
 	_Atomic unix_s heartbeat_unix;
 	_Atomic uint64_t cpu_user_us, cpu_system_us;
-	_Atomic uint32_t cpu; /* it is pinned to, or 0xffffffff */
+	_Atomic uint32_t cpu;	      /* it is pinned to, or 0xffffffff */
+	_Atomic uint32_t cpu_permille; /* of that CPU, in the last period; so are the rates, a second */
+	_Atomic uint64_t rate_bytes_in, rate_bytes_out, rate_packets_in, rate_packets_out;
 	struct counters counters;
 };
 
@@ -78,7 +93,7 @@ struct stats_row {
 	uint32_t generation;
 	uint16_t owner;
 	uint8_t state; /* enum peer_state; PEER_FREE: no session */
-	uint8_t spare;
+	uint8_t wrap;  /* enum peer_wrap */
 	char common_name[PEER_NAME_ROOM];
 	char cipher[32];
 	struct link_address peer_address;
@@ -87,6 +102,13 @@ struct stats_row {
 	uint8_t inner6[16];
 	unix_s connected_unix, last_in_unix;
 	uint64_t bytes_in, bytes_out, packets_in, packets_out;
+	uint64_t rate_in, rate_out; /* bytes a second, over the last few */
+	uint32_t lease;		    /* index in the pool, LEASE_NONE */
+	int32_t round_trip_ms;	    /* of the control channel; -1: not known */
+	uint32_t renegotiations, networks;
+	unix_s keyed_unix;     /* when the newest keys were agreed */
+	unix_s published_unix; /* a row that does not change is published seldom */
+	char tls[48], version[24], platform[16];
 };
 _Static_assert(sizeof(struct stats_row) % 8 == 0, "copied as words");
 
@@ -94,6 +116,22 @@ struct stats_place {
 	_Alignas(64) _Atomic uint32_t version; /* odd: being written */
 	uint32_t spare;
 	_Atomic uint64_t words[sizeof(struct stats_row) / 8];
+};
+
+/* A network behind a client. It counts while the session of this slot and generation lives. */
+struct stats_network {
+	uint32_t slot, generation;
+	uint8_t family, bits; /* 4 or 6 */
+	uint8_t spare[6];
+	uint8_t prefix[16]; /* network order */
+};
+_Static_assert(sizeof(struct stats_network) % 8 == 0, "copied as words");
+
+struct stats_network_place {
+	_Alignas(64) _Atomic uint64_t holder; /* slot << 32 | generation; 0: free. Changed by compare-and-swap */
+	_Atomic uint32_t version;	      /* odd: being written */
+	uint32_t spare;
+	_Atomic uint64_t words[sizeof(struct stats_network) / 8];
 };
 
 /* A writer's view of the segment. */
@@ -105,6 +143,7 @@ struct stats {
 	struct stats_header *header;
 	struct stats_worker *workers;
 	struct stats_place *rows;
+	struct stats_network_place *networks;
 	char path[256];
 };
 
@@ -115,6 +154,7 @@ struct stats_about {
 	unsigned listener_count;
 	unix_s started_unix;
 	struct stats_sizes sizes;
+	struct stats_pool pool;
 	gid_t group; /* may read; (gid_t)-1: leave as created */
 };
 
@@ -141,6 +181,12 @@ uint64_t stats_process_start(int64_t pid);
 struct stats_worker *stats_worker(const struct stats *stats, unsigned worker);
 /* The worker's heartbeat, about once a second: also its CPU time. */
 void stats_heartbeat(struct stats_worker *worker, unix_s now, uint64_t cpu_user_us, uint64_t cpu_system_us);
+/* What a worker did since it said so last, a second. */
+struct stats_rates {
+	uint32_t cpu_permille;
+	uint64_t bytes_in, bytes_out, packets_in, packets_out;
+};
+void stats_rates(struct stats_worker *worker, const struct stats_rates *rates);
 /* The master's: a worker was born, is ready, died. `pid` 0 when dead. */
 void stats_worker_born(struct stats_worker *worker, int64_t pid, unix_s now, uint32_t cpu);
 void stats_worker_state(struct stats_worker *worker, enum stats_worker_state state);
@@ -149,6 +195,11 @@ void stats_worker_state(struct stats_worker *worker, enum stats_worker_state sta
 void stats_publish(struct stats *stats, uint32_t slot, const struct stats_row *row);
 /* The row of a session that ended. */
 void stats_clear(struct stats *stats, uint32_t slot);
+/* Shows a network behind a client; the owner of its slot. False: no room for it (it is routed all the same). A place
+ * of a session that lives no more is free. */
+bool stats_network_put(struct stats *stats, const struct shm *shm, const struct stats_network *network);
+/* Those of a session that ends. */
+void stats_networks_clear(struct stats *stats, uint32_t slot, uint32_t generation);
 /* Fills a row from what the session table says of a slot; `now_ms` and `now_unix` are the same moment. */
 void stats_row_from_peer(struct stats_row *out, const struct peer_row *peer, mono_ms now_ms, unix_s now_unix);
 

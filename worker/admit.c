@@ -8,6 +8,7 @@
 #include "shm/handover_ring.h"
 #include "shm/leases.h"
 #include "shm/routes.h"
+#include "shm/stats.h"
 #include "worker/orders.h"
 #include "worker/tunnel_facts.h"
 
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { OWN_OPTIONS = 2, CONFIG_PUSH_MAX = 1024 };
 
@@ -196,6 +198,9 @@ void admit(struct worker *w, struct session *s)
 	vpn_session_peer(s->engine, &peer);
 	/* Raw: whoever prints it escapes it, for what it prints into (the log, where lines of workers arrive). */
 	snprintf(s->identity.common_name, sizeof(s->identity.common_name), "%s", peer.common_name);
+	snprintf(s->identity.tls, sizeof(s->identity.tls), "%.47s", peer.tls);
+	snprintf(s->identity.version, sizeof(s->identity.version), "%.23s", peer.version);
+	snprintf(s->identity.platform, sizeof(s->identity.platform), "%.15s", peer.platform);
 	log_peer(w, s, &peer);
 	if (strlen(peer.common_name) >= sizeof(s->identity.common_name)) {
 		/* Cut, it might be another client's: leases and replacement go by the name. */
@@ -288,6 +293,15 @@ static bool put_route(struct worker *w, struct session *s, unsigned family, cons
 	return answer == ROUTE_PUT || answer == ROUTE_SAME;
 }
 
+static void show_network(struct worker *w, struct session *s, const struct client_route *route)
+{
+	struct stats_network network = { .slot = s->slot, .generation = s->generation,
+		.family = (uint8_t)route->family, .bits = (uint8_t)route->bits };
+
+	memcpy(network.prefix, route->prefix, route->family == 4 ? 4 : 16);
+	s->identity.networks += stats_network_put(w->stats, w->shm, &network);
+}
+
 bool admit_activate(struct worker *w, struct session *s)
 {
 	static const uint8_t none[16];
@@ -306,9 +320,13 @@ bool admit_activate(struct worker *w, struct session *s)
 		session_end(w, s, "its address could not be routed");
 		return false;
 	}
-	for (unsigned i = 0; i < s->route_count; i++)
-		if (!put_route(w, s, s->routes[i].family, s->routes[i].prefix, s->routes[i].bits))
+	for (unsigned i = 0; i < s->route_count; i++) {
+		if (put_route(w, s, s->routes[i].family, s->routes[i].prefix, s->routes[i].bits))
+			show_network(w, s, &s->routes[i]);
+		else
 			session_log(w, s, 1, "iroute: no room for one of its networks");
+	}
+	s->identity.keyed_unix = time(NULL);
 	s->active = true;
 	s->since = w->now;
 	s->before_slot = PEER_NONE; /* the address is its own now: it is not given back any more */

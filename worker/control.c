@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 #include <string.h>
+#include <time.h>
 
 /* First packets that one source may send: enough for a large office behind one address. */
 static const struct source_rates first_packet_rates = {
@@ -57,6 +58,9 @@ static bool handle_event(struct worker *w, struct session *s, const vpn_event *e
 	case VPN_EVENT_REKEYED:
 		session_log(w, s, 3, "renegotiated, key id %d", event->number);
 		counter_add(w->counters, COUNTER_RENEGOTIATIONS, 1);
+		s->identity.renegotiations++;
+		s->identity.keyed_unix = time(NULL);
+		session_publish(w, s);
 		note_session(w, s, EVENT_RENEGOTIATED, (unsigned)event->number, NULL);
 		return true;
 	case VPN_EVENT_TEXT:

@@ -42,6 +42,11 @@ struct session {
 	mono_ms since;
 	uint32_t before_slot, before_generation; /* whose address we took over and must give back if we fail; PEER_NONE */
 	struct session *half_next, **half_link;  /* among those that are not active yet, oldest first; link NULL: is not */
+	struct {
+		mono_ms at; /* 0: never */
+		uint64_t bytes_in, bytes_out, rate_in, rate_out;
+		vpn_ms round_trip;
+	} told;                   /* what its row says */
 	enum event_why why;       /* it ends, if whoever ends it said; NONE: its last text tells */
 	mono_ms float_noted_at;   /* for one such event a second */
 	mono_ms log_at;           /* lines about what the peer causes: the second they are counted in ... */
@@ -122,6 +127,11 @@ struct worker {
 	bool stopping, leaving, master_gone;
 	mono_ms stop_at;       /* when a stop ends at the latest */
 	mono_ms publish_at, secret_at;
+	uint32_t publish_from;  /* the slot that the walk goes on at */
+	struct {
+		mono_ms at;
+		uint64_t cpu_us, bytes_in, bytes_out, packets_in, packets_out;
+	} told;                 /* with the last heartbeat */
 	mono_ms limited_log_at; /* one line per kind and second about what is over a limit */
 	unsigned limited_count;
 	struct walk walk;       /* outbound */
@@ -274,8 +284,9 @@ enum end_reason { END_REPLACED = 1, END_FLOATED = 2 };
 /* Into the flight recorder; `text` may be NULL. */
 void note_worker(struct worker *w, enum event_kind kind, unsigned cause, const char *text);
 void note_session(struct worker *w, const struct session *s, enum event_kind kind, unsigned cause, const char *text);
+/* When due: a part of the rows, and once a second the heartbeat. Sets w->publish_at. */
 void publish(struct worker *w);
-void publish_session(struct worker *w, const struct session *s);
+void publish_session(struct worker *w, struct session *s);
 void publish_gone(struct worker *w, uint32_t slot);
 
 #endif

@@ -5,6 +5,7 @@
 #include "shm/handover_ring.h"
 #include "shm/leases.h"
 #include "shm/links.h"
+#include "shm/stats.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -134,6 +135,15 @@ static bool take_address(struct worker *w, struct session *s)
 	return false;
 }
 
+static enum peer_wrap wrap_of(const struct config *config, const vpn_contact *contact)
+{
+	if (contact->has_client_key)
+		return PEER_WRAP_CRYPT_V2;
+	return config->wrap == WRAP_CHOICE_CRYPT ? PEER_WRAP_CRYPT :
+		config->wrap == WRAP_CHOICE_AUTH ? PEER_WRAP_AUTH :
+		PEER_WRAP_NONE;
+}
+
 struct session *session_open(struct worker *w, const struct packet *p, const vpn_contact *contact, enum fate *fate)
 {
 	uint32_t generation, slot;
@@ -156,6 +166,7 @@ struct session *session_open(struct worker *w, const struct packet *p, const vpn
 		.local_address = p->local_address,
 		.local_interface = p->local_interface,
 		.link = p->link,
+		.wrap = wrap_of(w->config, contact),
 		.lease4 = LEASE_NONE,
 		.lease6 = LEASE_NONE,
 		.client_id = shm_next_client_id(w->shm),
@@ -197,6 +208,8 @@ void session_end(struct worker *w, struct session *s, const char *why)
 	timer_cancel(w->wheel, &s->timer);
 	signing_forget(w, s);
 	vpn_session_free(&s->engine, true);
+	if (s->identity.networks)
+		stats_networks_clear(w->stats, s->slot, s->generation);
 	publish_gone(w, s->slot);
 	peers_release(w->shm, s->slot, s->generation);
 	w->sessions[s->slot] = NULL;

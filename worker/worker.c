@@ -30,7 +30,6 @@ enum {
 	TUN_TRAINS = 64,
 	SUPER_MAX = 65535,
 	PAYLOAD_EXTRA = 256,
-	PUBLISH_MS = 1000,
 	SECRET_MS = 1000,  /* how often the shared secrets and the clock are looked at */
 	ORPHAN_MS = 4000,  /* how long we go on telling clients once the master is gone */
 	SESSION_LINES_MAX = 20, /* a second, of what one peer can cause */
@@ -501,13 +500,8 @@ static void chores(struct worker *w)
 {
 	w->now = loop_now();
 	control_timers(w);
-	if (w->now >= w->publish_at) {
-		sessions_tidy(w);
+	if (w->now >= w->publish_at)
 		publish(w);
-		if (w->tracing)
-			trace_tidy(w);
-		w->publish_at = w->now + PUBLISH_MS;
-	}
 	if (w->now >= w->secret_at)
 		share_secret(w);
 	if (w->now >= w->move_look_at)

@@ -195,6 +195,8 @@ typedef struct vpn_peer {
 	unsigned mtu;
 } vpn_peer;
 void vpn_session_peer(const vpn_session *session, vpn_peer *out);
+/* From sending a control message to its acknowledgement, smoothed as TCP does; -1: none was acknowledged yet. */
+vpn_ms vpn_session_round_trip(const vpn_session *session);
 
 /* The host's answers. `options` are pushed in order and copied; the engine adds peer-id, cipher, flags and MTU. */
 typedef struct vpn_grant {

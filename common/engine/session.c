@@ -36,6 +36,7 @@ struct vpn_session *session_new(struct vpn_endpoint *endpoint, void *kept, mono_
 	}
 	CHECK((uintptr_t)s->kept % 8 == 0);
 	s->events_end = &s->events;
+	s->round_trip8 = -1;
 	s->born = s->last_in = s->last_out = s->inactive_since = now;
 	s->ping = endpoint->ping;
 	s->ping_restart = endpoint->ping_restart;
@@ -387,6 +388,21 @@ const char *vpn_session_ifconfig(const vpn_session *s, bool ip6)
 	if (!s->pushed)
 		return "";
 	return ip6 ? s->pushed->ifconfig6 : s->pushed->ifconfig;
+}
+
+void session_note_round_trip(struct vpn_session *s, span_ms sample)
+{
+	if (sample < 0)
+		return;
+	if (s->round_trip8 < 0)
+		s->round_trip8 = sample * 8;
+	else
+		s->round_trip8 += sample - s->round_trip8 / 8; /* an eighth of the difference */
+}
+
+vpn_ms vpn_session_round_trip(const vpn_session *s)
+{
+	return s->round_trip8 < 0 ? -1 : (s->round_trip8 + 4) / 8;
 }
 
 void vpn_session_peer(const vpn_session *s, vpn_peer *out)

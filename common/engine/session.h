@@ -125,6 +125,7 @@ struct vpn_session {
 	mono_ms again_from;              /* server: before it no other negotiation begins, whoever wants it */
 	mono_ms renegotiate_by;          /* when ours begins though the peer acknowledges nothing; 0: none waits */
 	mono_ms last_in, last_out, ping_restart_from;
+	span_ms round_trip8; /* smoothed, in eighths of a millisecond; -1: not known yet */
 	span_ms ping, ping_restart;
 	uint64_t bytes_in, bytes_out, inactive_mark;
 	mono_ms inactive_since;
@@ -170,6 +171,8 @@ void forget_options(struct vpn_session *s);
 unix_s session_unix(const struct vpn_session *s, mono_ms now);
 /* Queues an event; notes are dropped when too many wait. */
 void session_event(struct vpn_session *s, int kind, int number, const void *data, size_t len);
+/* A time from sending to acknowledging; -1: none. */
+void session_note_round_trip(struct vpn_session *s, span_ms sample);
 __attribute__((format(printf, 3, 4))) void session_note(struct vpn_session *s, int verbosity, const char *format, ...);
 /* The end: what was queued and then VPN_EVENT_CLOSED is all that the host hears. Needs no memory. */
 __attribute__((format(printf, 2, 3))) void session_gone(struct vpn_session *s, const char *format, ...);

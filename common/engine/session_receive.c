@@ -63,6 +63,7 @@ static enum fate take(struct vpn_session *s, const struct wrap_opened *opened, m
 	struct negotiation *n = s->negotiation;
 	s->last_in = now;
 	send_window_acked(&n->out, head.acks, head.ack_count, now);
+	session_note_round_trip(s, n->out.round_trip);
 	if (opened->opcode != OP_ACK_V1 &&
 		receive_window_put(&n->in, opened->opcode, head.message, head.payload) == RECEIVED_OUTSIDE)
 		fate = FATE_OUTSIDE_WINDOW;

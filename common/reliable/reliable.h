@@ -19,11 +19,11 @@ enum {
 
 struct message {
 	uint8_t opcode;
-	bool sent;	    /* at least once */
+	bool sent, resent;  /* at least once, twice */
 	uint8_t acks_above; /* later ids acknowledged since the last sending */
 	uint16_t len;
 	uint32_t id;
-	mono_ms due;
+	mono_ms due, sent_at;
 	span_ms timeout; /* from the next sending to the one after it */
 	uint8_t payload[];
 };
@@ -34,6 +34,7 @@ struct send_window {
 	struct message *slots[SEND_SLOTS]; /* by id % SEND_SLOTS; NULL: free */
 	uint32_t next_id;
 	span_ms first_timeout; /* 0: cleared */
+	span_ms round_trip;    /* shown by the last send_window_acked(); -1: it showed none */
 };
 
 /* `first_id` is 0, or 1 when the reset was answered without state. Forgets what the window held without
@@ -48,7 +49,8 @@ unsigned send_window_room(const struct send_window *w);
 bool send_window_idle(const struct send_window *w);
 /* Queues a message, due at once. False: no room, longer than WIRE_CONTROL_MAX, or out of memory. */
 bool send_window_push(struct send_window *w, uint8_t opcode, const void *payload, size_t len, mono_ms now);
-/* Notes acknowledged ids; three later acks make an older message due at once (fast retransmit). Ids that
+/* Notes acknowledged ids, and the time from sending to acknowledging of one that was sent once (of several the
+ * shortest): of one sent again nobody knows which sending was acknowledged. Three later acks make an older message due at once (fast retransmit). Ids that
  * are not there, or were never sent, are ignored. */
 void send_window_acked(struct send_window *w, const uint32_t *ids, unsigned count, mono_ms now);
 /* The due message with the lowest id, its time-out doubled and set anew, or NULL. Borrowed until the next

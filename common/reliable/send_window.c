@@ -69,6 +69,9 @@ static void one_acked(struct send_window *w, uint32_t id, mono_ms now)
 	struct message **slot = &w->slots[id % SEND_SLOTS];
 	if (!*slot || (*slot)->id != id || !(*slot)->sent)
 		return;
+	if (!(*slot)->resent && now >= (*slot)->sent_at &&
+		(w->round_trip < 0 || now - (*slot)->sent_at < w->round_trip))
+		w->round_trip = now - (*slot)->sent_at;
 	message_free(slot);
 	/* Only a first ack counts as a sign of loss below it: peers repeat their acks wherever there is room.
 	 */
@@ -83,6 +86,7 @@ static void one_acked(struct send_window *w, uint32_t id, mono_ms now)
 
 void send_window_acked(struct send_window *w, const uint32_t *ids, unsigned count, mono_ms now)
 {
+	w->round_trip = -1;
 	for (unsigned i = 0; i < count; i++)
 		one_acked(w, ids[i], now);
 }
@@ -97,7 +101,9 @@ const struct message *send_window_due(struct send_window *w, mono_ms now)
 	}
 	if (!due)
 		return NULL;
+	due->resent = due->sent;
 	due->sent = true;
+	due->sent_at = now;
 	due->acks_above = 0;
 	due->due = now + due->timeout;
 	if (due->timeout < TIMEOUT_MAX_MS)

@@ -53,6 +53,11 @@ void tls_context_free(struct tls_context **context);
 /* Puts another CRL in the place of the old; negotiations that begin later use it. False: not a CRL, nothing changed. */
 bool tls_context_set_crl(struct tls_context *context, const char *crl_pem, char error[TLS_REASON_MAX]);
 
+/* Until when the first certificate of a PEM text is valid; when the first of its CRLs should have a successor. Unix
+ * seconds. False: there is none in it, or it does not say. */
+bool tls_certificate_ends(const char *cert_pem, int64_t *unix_seconds);
+bool tls_crl_ends(const char *crl_pem, int64_t *unix_seconds);
+
 /* Who the peer is, once the handshake is done. Empty strings where there is no certificate. */
 struct tls_peer {
 	char name[TLS_NAME_MAX];      /* as name check and username_field have it; not yet escaped for logs */

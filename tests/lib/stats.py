@@ -31,7 +31,7 @@ def text(raw):
 
 
 WORKER_LEN = align(256 + 8 * (len(FATES) + len(COUNTERS)), 128)
-ROW = struct.Struct("<QIHBx128s32s24sII16sqqQQQQ")
+ROW = struct.Struct("<QIHBB128s32s24sII16sqqQQQQQQIiIIqq48s24s16s")
 
 
 class Stats:
@@ -60,6 +60,6 @@ class Stats:
             fields = ROW.unpack_from(raw, first + slot * place + 8)
             if fields[3]:
                 self.rows[slot] = {"client_id": fields[0], "generation": fields[1], "owner": fields[2],
-                                   "state": STATES[fields[3] & 3], "common_name": text(fields[4]),
-                                   "cipher": text(fields[5]), "inner4": fields[7],
-                                   "packets_in": fields[13], "packets_out": fields[14]}
+                                   "state": STATES[fields[3] & 3], "common_name": text(fields[5]),
+                                   "cipher": text(fields[6]), "inner4": fields[8],
+                                   "packets_in": fields[14], "packets_out": fields[15]}

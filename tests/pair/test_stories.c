@@ -125,6 +125,21 @@ START_TEST(both_tls_versions_serve)
 }
 END_TEST
 
+START_TEST(the_control_channel_tells_the_round_trip)
+{
+	p->quality = (struct link_quality){ .delay = 30 };
+	pair_start(p);
+	ck_assert_int_eq(vpn_session_round_trip(p->sessions[CLIENT]), -1);
+	ck_assert(pair_connect(p, 20000));
+	pair_run(p, 2000);
+	for (enum side side = CLIENT; side <= SERVER; side++) {
+		vpn_ms round_trip = vpn_session_round_trip(p->sessions[side]);
+		ck_assert_int_ge(round_trip, 60);
+		ck_assert_int_le(round_trip, 70);
+	}
+}
+END_TEST
+
 /* A thousand packets a second each way while both keep rekeying: none is lost, none comes twice. */
 static void rekey_under_load(enum side by)
 {
@@ -439,6 +454,7 @@ int main(void)
 	tcase_add_loop_test(t, every_cipher_carries_packets, 0, 4);
 	tcase_add_loop_test(t, older_clients_are_served_with_what_they_have, 0, 6);
 	tcase_add_loop_test(t, both_tls_versions_serve, 0, 2);
+	tcase_add_test(t, the_control_channel_tells_the_round_trip);
 	tcase_add_test(t, rekeying_every_5_seconds_by_the_server_loses_nothing);
 	tcase_add_test(t, rekeying_every_5_seconds_by_the_client_loses_nothing);
 	tcase_add_test(t, rekeying_by_both_at_once_merges);

@@ -58,6 +58,29 @@ START_TEST(the_time_out_doubles_at_each_resend)
 }
 END_TEST
 
+START_TEST(an_ack_of_a_message_sent_once_shows_the_round_trip)
+{
+	push(3, 100);
+	for (mono_ms now = 100; now < 103; now++)
+		ck_assert_ptr_nonnull(send_window_due(&window, now));
+	ack(0, 140);
+	ck_assert_int_eq(window.round_trip, 40);
+	ack(0, 150); /* again: it is not there any more */
+	ck_assert_int_eq(window.round_trip, -1);
+	send_window_acked(&window, (const uint32_t[]){ 1, 2 }, 2, 150);
+	ck_assert_int_eq(window.round_trip, 48); /* of several the shortest */
+	push(1, 200);
+	ck_assert_ptr_nonnull(send_window_due(&window, 200));
+	ck_assert_ptr_nonnull(send_window_due(&window, 2200));
+	ack(3, 2210); /* of which sending? */
+	ck_assert_int_eq(window.round_trip, -1);
+	push(1, 3000);
+	ck_assert_ptr_nonnull(send_window_due(&window, 3000));
+	ack(4, 2990); /* a clock that went back */
+	ck_assert_int_eq(window.round_trip, -1);
+}
+END_TEST
+
 START_TEST(resending_for_years_overflows_nothing)
 {
 	push(1, 0);
@@ -216,6 +239,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, messages_leave_lowest_id_first_and_then_wait);
 	tcase_add_test(tcase, the_time_out_doubles_at_each_resend);
+	tcase_add_test(tcase, an_ack_of_a_message_sent_once_shows_the_round_trip);
 	tcase_add_test(tcase, resending_for_years_overflows_nothing);
 	tcase_add_test(tcase, acks_empty_the_window);
 	tcase_add_test(tcase, acks_of_strange_unsent_and_repeated_ids_are_ignored);

@@ -40,7 +40,7 @@ static inline struct stats_about about_hub(const char *name)
 		.listeners = listeners,
 		.listener_count = 2,
 		.started_unix = 1000000,
-		.sizes = { 2, 50 },
+		.sizes = { .workers = 2, .slots = 50, .networks = 10 },
 		.group = (gid_t)-1 };
 }
 

@@ -213,6 +213,14 @@ START_TEST(random_content_behind_a_good_header_is_read_without_harm)
 			ck_assert_uint_lt(slot, 50);
 			ck_assert_uint_lt(strlen(row.common_name), PEER_NAME_ROOM);
 			ck_assert_uint_lt(strlen(row.cipher), sizeof(row.cipher));
+			ck_assert_uint_lt(strlen(row.tls), sizeof(row.tls));
+			ck_assert_uint_lt(strlen(row.version), sizeof(row.version));
+			ck_assert_uint_lt(strlen(row.platform), sizeof(row.platform));
+		}
+		struct stats_network network;
+		for (uint32_t from = 0; reader_next_network(reader, from, &slot, &network); from = slot + 1) {
+			ck_assert_uint_lt(slot, 10);
+			ck_assert_uint_le(network.bits, network.family == 4 ? 32 : 128);
 		}
 	}
 	reader_close(&reader);

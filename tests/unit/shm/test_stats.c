@@ -38,7 +38,7 @@ START_TEST(names_and_sizes_that_cannot_be_are_refused)
 	struct stats_about about = about_hub("hub");
 	about.sizes.workers = 0;
 	ck_assert_ptr_null(stats_create(dir, &about, error, sizeof(error)));
-	about.sizes = (struct stats_sizes){ 2, SHM_MAX_CLIENTS + 1 };
+	about.sizes = (struct stats_sizes){ .workers = 2, .slots = SHM_MAX_CLIENTS + 1 };
 	ck_assert_ptr_null(stats_create(dir, &about, error, sizeof(error)));
 	about = about_hub("hub");
 	ck_assert_ptr_null(stats_create("/nonexistent/directory", &about, error, sizeof(error)));
@@ -168,6 +168,13 @@ START_TEST(a_row_is_made_from_what_the_session_table_says)
 	struct peer_row peer;
 	struct stats_row row;
 	strcpy(id.common_name, "alice");
+	strcpy(id.tls, "TLSv1.3 X");
+	strcpy(id.version, "2.6.14");
+	strcpy(id.platform, "linux");
+	id.wrap = PEER_WRAP_CRYPT;
+	id.renegotiations = 4;
+	id.lease4 = LEASE_NONE;
+	id.lease6 = 17;
 	id.peer_address = address4(1, 2);
 	peers_write(shm, s.slot, s.generation, &id);
 	peers_count_in(peers_slot(shm, s.slot), 2, 200, 70000);
@@ -182,7 +189,105 @@ START_TEST(a_row_is_made_from_what_the_session_table_says)
 	peer.last_in_ms = INT64_MAX; /* a clock gone mad in shared memory */
 	stats_row_from_peer(&row, &peer, 75000, 9000);
 	ck_assert_int_eq(row.last_in_unix, 0);
+	ck_assert_str_eq(row.tls, "TLSv1.3 X");
+	ck_assert_str_eq(row.version, "2.6.14");
+	ck_assert_str_eq(row.platform, "linux");
+	ck_assert_uint_eq(row.wrap, PEER_WRAP_CRYPT);
+	ck_assert_uint_eq(row.renegotiations, 4);
+	ck_assert_uint_eq(row.lease, 17);
+	ck_assert_int_eq(row.round_trip_ms, -1);
 	shm_detach(&shm);
+}
+END_TEST
+
+static unsigned networks_of(const char *dir, uint32_t slot)
+{
+	char path[400], error[300];
+	struct stats_network network;
+	unsigned count = 0;
+	uint32_t index;
+	snprintf(path, sizeof(path), "%s/hub.stats", dir);
+	struct reader *reader = reader_open(path, error, sizeof(error));
+	ck_assert_msg(reader != NULL, "%s", error);
+	for (uint32_t from = 0; reader_next_network(reader, from, &index, &network); from = index + 1) {
+		ck_assert_uint_eq(network.prefix[1], network.slot);
+		count += network.slot == slot;
+	}
+	reader_close(&reader);
+	return count;
+}
+
+static bool put_network(struct stats *stats, const struct shm *shm, struct session s, unsigned number)
+{
+	struct stats_network network = { .slot = s.slot,
+		.generation = s.generation,
+		.family = 4,
+		.bits = 24,
+		.prefix = { 10, (uint8_t)s.slot, (uint8_t)number } };
+	return stats_network_put(stats, shm, &network);
+}
+
+static void publish_of(struct stats *stats, struct session s)
+{
+	struct stats_row row = row_of("x", 1);
+	row.generation = s.generation;
+	stats_publish(stats, s.slot, &row);
+}
+
+START_TEST(networks_are_shown_while_their_session_lives_and_make_room_then)
+{
+	char dir[64];
+	new_directory(dir);
+	struct stats *stats = new_stats(dir, "hub"); /* with room for ten */
+	struct shm *shm = small_segment();
+	struct session a = new_session(shm, 0), b = new_session(shm, 0);
+	for (unsigned i = 0; i < 6; i++)
+		ck_assert(put_network(stats, shm, a, i));
+	for (unsigned i = 0; i < 4; i++)
+		ck_assert(put_network(stats, shm, b, i));
+	ck_assert(!put_network(stats, shm, b, 5));	/* full */
+	ck_assert_uint_eq(networks_of(dir, a.slot), 0); /* a session without a row is no session */
+	publish_of(stats, a);
+	publish_of(stats, b);
+	ck_assert_uint_eq(networks_of(dir, a.slot), 6);
+	ck_assert_uint_eq(networks_of(dir, b.slot), 4);
+	/* one ends as it should, the other's worker dies with it */
+	stats_networks_clear(stats, a.slot, a.generation + 1);
+	ck_assert_uint_eq(networks_of(dir, a.slot), 6);
+	stats_networks_clear(stats, a.slot, a.generation);
+	ck_assert_uint_eq(networks_of(dir, a.slot), 0);
+	ck_assert(peers_release(shm, b.slot, b.generation));
+	struct session next = { .slot = b.slot, .generation = b.generation + 1 };
+	publish_of(stats, next); /* the next tenant of the slot has nothing to do with them */
+	ck_assert_uint_eq(networks_of(dir, b.slot), 0);
+	for (unsigned i = 0; i < 10; i++)
+		ck_assert(put_network(stats, shm, a, i));
+	ck_assert(!put_network(stats, shm, a, 10));
+	stats_detach(&stats);
+	shm_detach(&shm);
+	remove_directory(dir);
+}
+END_TEST
+
+START_TEST(a_worker_says_what_it_does_a_second)
+{
+	char dir[64], path[400], error[300];
+	struct reader_worker w;
+	new_directory(dir);
+	struct stats *stats = new_stats(dir, "hub");
+	struct stats_rates rates = {
+		.cpu_permille = 421, .bytes_in = 1, .bytes_out = 2, .packets_in = 3, .packets_out = 4
+	};
+	stats_rates(stats_worker(stats, 1), &rates);
+	snprintf(path, sizeof(path), "%s/hub.stats", dir);
+	struct reader *reader = reader_open(path, error, sizeof(error));
+	ck_assert(reader_worker(reader, 1, &w));
+	ck_assert_mem_eq(&w.rates, &rates, sizeof(rates));
+	ck_assert(reader_worker(reader, 0, &w));
+	ck_assert_uint_eq(w.rates.cpu_permille, 0);
+	reader_close(&reader);
+	stats_detach(&stats);
+	remove_directory(dir);
 }
 END_TEST
 
@@ -198,5 +303,7 @@ int main(void)
 	tcase_add_test(t, a_dead_process_whose_parent_does_not_look_is_no_process);
 	tcase_add_test(t, indices_out_of_range_are_ignored);
 	tcase_add_test(t, a_row_is_made_from_what_the_session_table_says);
+	tcase_add_test(t, networks_are_shown_while_their_session_lives_and_make_room_then);
+	tcase_add_test(t, a_worker_says_what_it_does_a_second);
 	return run_suite(t, "shm stats");
 }

@@ -40,6 +40,9 @@ static void pattern(struct stats_row *row, uint64_t number)
 	row->state = (uint8_t)(PEER_HANDSHAKE + number % 3);
 	row->common_name[sizeof(row->common_name) - 1] = 0;
 	row->cipher[sizeof(row->cipher) - 1] = 0;
+	row->tls[sizeof(row->tls) - 1] = 0;
+	row->version[sizeof(row->version) - 1] = 0;
+	row->platform[sizeof(row->platform) - 1] = 0;
 }
 
 static bool is_whole(const struct stats_row *row)

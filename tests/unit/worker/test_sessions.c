@@ -86,6 +86,8 @@ static void set_up(void)
 	stats.sizes = (struct stats_sizes){ .workers = 2, .slots = SLOTS };
 	stats.rows = aligned_alloc(64, SLOTS * sizeof(*stats.rows));
 	memset(stats.rows, 0, SLOTS * sizeof(*stats.rows));
+	stats.workers = aligned_alloc(128, 2 * sizeof(*stats.workers));
+	memset(stats.workers, 0, 2 * sizeof(*stats.workers));
 	w.stats = &stats;
 	w.sessions = calloc(SLOTS, sizeof(*w.sessions));
 	w.wheel = timer_wheel_new(w.now);
@@ -126,6 +128,7 @@ static void tear_down(void)
 	timer_wheel_free(&w.wheel);
 	free(w.sessions);
 	free(stats.rows);
+	free(stats.workers);
 	shm_detach(&w.shm);
 }
 
@@ -732,6 +735,60 @@ START_TEST(who_is_drained_lets_others_meet_strangers)
 }
 END_TEST
 
+static struct stats_row row_told(uint32_t slot)
+{
+	struct stats_row row;
+	for (size_t i = 0; i < sizeof(row) / 8; i++) {
+		uint64_t word = atomic_load(&stats.rows[slot].words[i]);
+		memcpy((uint8_t *)&row + 8 * i, &word, 8);
+	}
+	return row;
+}
+
+/* A second goes by; true if the row was written. */
+static bool a_second_later(uint32_t slot)
+{
+	uint32_t before = atomic_load(&stats.rows[slot].version);
+	w.now += 1000;
+	publish(&w);
+	return atomic_load(&stats.rows[slot].version) != before;
+}
+
+START_TEST(a_row_is_written_when_it_has_news_and_now_and_then)
+{
+	connect_client(&clients[0]);
+	struct session *s = session_at(&clients[0]);
+	struct stats_row row = row_told(s->slot);
+	ck_assert_str_eq(row.common_name, "client");
+	ck_assert_uint_eq(row.state, PEER_ACTIVE);
+	ck_assert_ptr_nonnull(strstr(row.tls, "TLSv1."));
+	ck_assert_int_ge(row.round_trip_ms, 0);
+	ck_assert_uint_eq(row.wrap, PEER_WRAP_NONE);
+	ck_assert_int_gt(row.keyed_unix, 0);
+	for (int i = 0; i < 30; i++)
+		a_second_later(s->slot); /* what it moved while connecting is forgotten */
+	unsigned written = 0;
+	for (int i = 0; i < 100; i++)
+		written += a_second_later(s->slot);
+	ck_assert_uint_ge(written, 9);
+	ck_assert_uint_le(written, 11);
+
+	peers_count_in(s->shared, 10, 64000, w.now);
+	ck_assert(a_second_later(s->slot));
+	row = row_told(s->slot);
+	ck_assert_uint_ge(row.rate_in, 3000); /* depends on when the row was written last */
+	ck_assert_uint_le(row.rate_in, 32000);
+	ck_assert_uint_eq(row.rate_out, 0);
+	uint64_t rate = row.rate_in;
+	ck_assert(a_second_later(s->slot)); /* half of it: that is news as well */
+	ck_assert_uint_eq(row_told(s->slot).rate_in, rate / 2);
+	for (int i = 0; i < 20; i++)
+		a_second_later(s->slot);
+	ck_assert_uint_eq(row_told(s->slot).rate_in, 0);
+	ck_assert_uint_gt(atomic_load(&stats.workers[0].heartbeats), 100);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("worker sessions");
@@ -759,6 +816,7 @@ int main(void)
 	tcase_add_test(t, nonsense_in_an_order_moves_nobody);
 	tcase_add_test(t, what_comes_late_goes_after_its_session);
 	tcase_add_test(t, who_is_drained_lets_others_meet_strangers);
+	tcase_add_test(t, a_row_is_written_when_it_has_news_and_now_and_then);
 	suite_add_tcase(suite, t);
 	return run_suite(suite);
 }
