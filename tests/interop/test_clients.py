@@ -251,7 +251,8 @@ def test_sigterm_tells_the_clients_and_leaves_nothing_behind(folder):
             client.wait_text("(?i:restart|reset command was pushed)", 3)
         left = [p for p in pids if os.path.exists(f"/proc/{p}")]
         expect(not left, f"processes are left: {left}")
-        expect(not os.listdir(f"{folder}/run"), f"files are left: {os.listdir(folder + '/run')}")
+        expect(os.listdir(f"{folder}/run") == ["test.events"],
+               f"beside the flight recorder files are left: {os.listdir(folder + '/run')}")
         expect(not os.path.exists(f"{folder}/hub.pid"), "the pid file is left")
         expect("tun0" not in hub.run("ip", "link", namespace=net.hub), "the device is left")
 
