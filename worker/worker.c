@@ -304,6 +304,7 @@ static bool make_endpoint(struct worker *w)
 	s.name_wanted = c->name_wanted;
 	s.username_field = c->username_field;
 	s.want_client_usage = c->remote_cert_client;
+	s.want_server_usage = c->remote_cert_server;
 	s.want_key_usage = c->remote_ku_any;
 	s.key_usages = c->remote_ku;
 	s.key_usage_count = c->remote_ku_count;

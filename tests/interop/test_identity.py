@@ -64,6 +64,12 @@ def test_verify_x509_name_prefix(folder):
     in_and_out(folder, ["verify-x509-name c name-prefix"], "(?i)d0.*name|verify-x509-name.*d0")
 
 
+def test_remote_cert_tls_server_asks_clients_for_a_servers_usage(folder):
+    hub.make_pki(folder, ["c1"])
+    hub.make_certificate(folder, "c0", "both")
+    in_and_out(folder, ["remote-cert-tls server"], "(?i)c1.*server authentication")
+
+
 def test_a_crl_inside_the_configuration(folder):
     hub.make_pki(folder, ["c0", "c1"])
     hub.revoke(folder, "c1")

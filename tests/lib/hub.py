@@ -36,6 +36,8 @@ def make_pki(folder, clients=("client",)):
           "policy=p\n[p]\ncommonName=supplied\n"
           "[server]\nbasicConstraints=CA:FALSE\nkeyUsage=digitalSignature,keyEncipherment\nextendedKeyUsage=serverAuth\n"
           "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
+          "[both]\nbasicConstraints=CA:FALSE\nkeyUsage=digitalSignature\nextendedKeyUsage=clientAuth,serverAuth\n"
+          "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
           "[client]\nbasicConstraints=CA:FALSE\nkeyUsage=digitalSignature\nextendedKeyUsage=clientAuth\n"
           "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n")
     write("index.txt", "")
