@@ -325,6 +325,7 @@ static bool make_endpoint(struct worker *w)
 	s.replay_window_s = c->replay_window_s;
 	s.tun_mtu = c->tun_mtu;
 	s.tun_mtu_max = c->tun_mtu_max;
+	s.told_mtu = c->occ_mtu;
 	s.tls_timeout_ms = ms_of(c->tls_timeout_s);
 	s.hand_window_ms = ms_of(c->hand_window_s);
 	s.tran_window_ms = ms_of(c->tran_window_s);

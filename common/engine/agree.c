@@ -39,6 +39,7 @@ bool agree_write_key_message(struct vpn_session *s, mono_ms now)
 		.server = e->server,
 		.tls_auth = s->kept->wrap.kind == WRAP_AUTH,
 		.tun_mtu = e->tun_mtu,
+		.told_mtu = e->told_mtu,
 		.key_direction = s->kept->wrap.kind == WRAP_AUTH ? e->key_direction : -1,
 		.cipher = s->kept->cipher ? cipher_name((enum cipher)s->kept->cipher) : "AES-256-GCM",
 		.auth = e->auth ? digest_name(e->auth) : "[null-digest]",

@@ -121,6 +121,7 @@ vpn_endpoint *vpn_endpoint_new(const vpn_settings *in, char error[VPN_ERROR_TEXT
 	e->replay_window_s = in->replay_window_s;
 	e->tun_mtu = in->tun_mtu;
 	e->tun_mtu_max = in->tun_mtu_max;
+	e->told_mtu = in->told_mtu;
 	e->tls_timeout = in->tls_timeout_ms;
 	e->hand_window = in->hand_window_ms;
 	e->tran_window = in->tran_window_ms;

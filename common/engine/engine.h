@@ -75,6 +75,7 @@ typedef struct vpn_settings {
 	const char *data_ciphers, *data_ciphers_fallback; /* colon lists; fallback may be NULL */
 	unsigned replay_window, replay_window_s;
 	unsigned tun_mtu, tun_mtu_max;
+	unsigned told_mtu; /* what the options text that old peers compare says in place of tun_mtu; 0: tun_mtu */
 
 	/* times and limits */
 	unsigned tls_timeout_ms, hand_window_ms, tran_window_ms;

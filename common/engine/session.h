@@ -57,7 +57,7 @@ struct vpn_endpoint {
 	enum digest auth;
 	int key_direction;
 	char ciphers[CIPHER_LIST_MAX + 64], fallback[32];
-	unsigned replay_window, replay_window_s, tun_mtu, tun_mtu_max;
+	unsigned replay_window, replay_window_s, tun_mtu, tun_mtu_max, told_mtu;
 	span_ms tls_timeout, hand_window, tran_window, reneg, reneg_min, ping, ping_restart, session_timeout, inactive;
 	uint64_t inactive_bytes, reneg_bytes, reneg_packets;
 	unsigned max_packet_size;

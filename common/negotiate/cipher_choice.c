@@ -119,7 +119,7 @@ size_t options_text(const struct options_facts *facts, char *out, size_t room)
 	int len = snprintf(out, room,
 		"V4,dev-type tun,link-mtu %u,tun-mtu %u,proto %s%s%s,auth %s,keysize %u%s,key-method "
 		"2,tls-%s",
-		link_mtu, facts->tun_mtu, proto, keydir, cipher_item,
+		link_mtu, facts->told_mtu ? facts->told_mtu : facts->tun_mtu, proto, keydir, cipher_item,
 		strcmp(auth, "none") ? auth : "[null-digest]", cipher->bits,
 		facts->tls_auth ? ",tls-auth" : "", facts->server ? "server" : "client");
 	return len > 0 && (size_t)len < room ? (size_t)len : 0;

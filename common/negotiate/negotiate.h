@@ -93,7 +93,7 @@ bool options_item(const char *options, const char *item, char *value, size_t roo
 /* What both sides announce in the options text. */
 struct options_facts {
 	bool server, tls_auth, tcp, udp6; /* udp6 is announced as UDPv4 too */
-	unsigned tun_mtu;
+	unsigned tun_mtu, told_mtu; /* told_mtu: announced in its place; 0: tun_mtu */
 	int key_direction; /* -1: none */
 	/* cipher: NULL when it is none of the data ciphers; the sizes are then those of BF-CBC, the default that old
 	 * peers assume. auth: the digest of the data channel ("SHA1"), announced only for ciphers that need one. */

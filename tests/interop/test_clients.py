@@ -487,6 +487,14 @@ def test_tun_mtu_is_pushed_and_mssfix_is_kept_to(folder):
             expect(1050 < mss <= 1200 - 40, f"MSS {mss}")
 
 
+def test_the_second_number_of_tun_mtu_is_only_told(folder):
+    with setting(folder, ["c0"], "tun-mtu 1400 1350") as (net, it):
+        client = start_client(net, 0, "c0", "verb 7")
+        hub.wait_connected(client)
+        expect("remote='tun-mtu 1350'" in client.text(), "it is not told")
+        expect(" mtu 1400 " in hub.run("ip", "-o", "link", "show", "tun0", namespace=net.clients[0]), "it is meant")
+
+
 def test_the_command_line_form_starts_a_hub(folder):
     hub.make_pki(folder, ["c0"])
     os.mkdir(f"{folder}/run")
