@@ -54,6 +54,22 @@ def test_workers_and_keyholder_have_no_rights_left(folder):
             expect(secret.encode() not in readable_memory(pid), "a worker has the private key's file in its memory")
 
 
+def test_each_worker_has_a_cpu_a_ring_a_queue_and_sockets_of_its_own(folder):
+    hub.make_pki(folder, [])
+    workers = len(os.sched_getaffinity(0))
+    with netns.Net(1, folder) as net:
+        it = hub.Hub(net, hub.hub_config(folder, workers=workers))
+        pids = it.worker_pids()
+        cpus = [status_of(pid)["Cpus_allowed_list"] for pid in pids]
+        expect(len(set(cpus)) == workers and all(c.isdigit() for c in cpus), f"they run on {cpus}")
+        sockets = run("ss", "-Hlunpe", "sport = :1194", namespace=net.hub)
+        for pid in pids:
+            expect(len(re.findall(f"pid={pid},", sockets)) == 2, f"not one socket per listener of its own: {sockets}")
+            links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+            expect(sum("io_uring" in link for link in links) == 1, f"not one ring: {links}")
+            expect(sum(link == "/dev/net/tun" for link in links) == 1, f"not one queue: {links}")
+
+
 def readable_memory(pid):
     """All private memory of a process."""
     found = []
