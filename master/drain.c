@@ -2,6 +2,7 @@
  * A worker without sessions: its core is free for something else. It lives on and hands over what still comes to it. */
 #include "master/log.h"
 #include "master/master.h"
+#include "shm/last_words.h"
 #include "shm/peers.h"
 #include "worker/orders.h"
 
@@ -30,19 +31,34 @@ static unsigned least_busy(const struct master *m, const unsigned counts[SHM_MAX
 	return best;
 }
 
-/* The next sessions of `from`, at most `max`. Handshakes come later, when they are clients. */
+/* The next sessions of `from`, at most `max`. Handshakes of one that lives come later, when they are clients; of a dead
+ * one they are somebody's to end. */
 static unsigned next_sessions(
 	const struct master *m, unsigned from, uint32_t *at, struct order_session *list, unsigned max)
 {
+	bool dead = m->seats[from].pid < 0;
 	unsigned count = 0;
 	while (count < max && (*at = peers_next_owned(m->shm, from, *at)) != PEER_NONE) {
 		struct peer_word word;
-		if (peers_word(m->shm, *at, &word) && word.owner == from && word.state == PEER_ACTIVE)
-			list[count++] =
-				(struct order_session){ .slot = *at, .generation = word.generation };
+		if (peers_word(m->shm, *at, &word) && word.owner == from &&
+			(dead || word.state == PEER_ACTIVE))
+			list[count++] = (struct order_session){ .slot = *at, .generation = word.generation };
 		++*at;
 	}
 	return count;
+}
+
+/* A dead worker gives nothing away: we do, and tell who has it now. What that order does not get through tells it finds
+ * by itself. */
+static bool give(struct master *m, unsigned from, unsigned to, const struct order_session *list, unsigned count)
+{
+	if (m->seats[from].pid >= 0)
+		return order_send(m->seats[from].orders_fd, ORDER_MOVE, (int32_t)to, list,
+			count * sizeof(list[0]), -1);
+	for (unsigned i = 0; i < count; i++)
+		peers_move_owner(m->shm, list[i].slot, list[i].generation, from, to);
+	order_send(m->seats[to].orders_fd, ORDER_ADOPT, (int32_t)from, list, count * sizeof(list[0]), -1);
+	return true;
 }
 
 /* In pieces to whoever has the fewest, so that in the end all have about as many. What an order cannot take any more is
@@ -50,17 +66,33 @@ static unsigned next_sessions(
 static void spread(struct master *m, unsigned from, unsigned counts[SHM_MAX_WORKERS])
 {
 	struct order_session list[ORDER_SESSIONS_MAX];
-	unsigned piece = counts[from] / (4 * roster_active(m)) + 1, count;
+	unsigned piece = counts[from] / (4 * (roster_active(m) + 1)) + 1, count;
 	uint32_t at = 0;
 	if (piece > ORDER_SESSIONS_MAX)
 		piece = ORDER_SESSIONS_MAX;
 	while (at != PEER_NONE && (count = next_sessions(m, from, &at, list, piece))) {
 		unsigned to = least_busy(m, counts);
-		if (to == m->workers || !order_send(m->seats[from].orders_fd, ORDER_MOVE, (int32_t)to, list,
-						count * sizeof(list[0]), -1))
+		if (to == m->workers || !give(m, from, to, list, count))
 			return;
 		counts[to] += count;
 	}
+}
+
+void drain_dead(struct master *m, unsigned index)
+{
+	unsigned counts[SHM_MAX_WORKERS];
+	uint32_t generation, blamed = last_words_at_work(last_words_of(m->shm, index));
+	/* Whatever it died of does not come to the others unblamed. */
+	if (blamed != PEER_NONE)
+		peers_adopt(m->shm, blamed, index, true, &generation);
+	count_sessions(m, counts);
+	spread(m, index, counts);
+}
+
+/* It has, or shall have, no session. */
+static bool is_drained(const struct master *m, unsigned index)
+{
+	return m->seats[index].drained || index >= m->workers_wanted;
 }
 
 void drain_go_on(struct master *m)
@@ -69,7 +101,7 @@ void drain_go_on(struct master *m)
 	bool counted = false;
 	for (unsigned w = 0; w < m->workers; w++) {
 		struct seat *seat = &m->seats[w];
-		if (!seat->drained || seat->idle)
+		if (!is_drained(m, w) || seat->idle)
 			continue;
 		if (!counted)
 			count_sessions(m, counts);
@@ -86,14 +118,14 @@ void drain_go_on(struct master *m)
 
 int drain_worker(struct master *m, unsigned worker, bool on, char *error, size_t room)
 {
-	if (m->phase != PHASE_RUNNING || worker >= m->workers) {
+	if (m->phase != PHASE_RUNNING || worker >= m->workers || worker >= m->workers_wanted) {
 		snprintf(error, room, "there is no worker %u", worker);
 		return -ENOENT;
 	}
 	struct seat *seat = &m->seats[worker];
 	if (seat->drained == on)
 		return 0;
-	if (on && roster_active(m) == 1) {
+	if (on && roster_active(m) == roster_is_active(m, worker)) {
 		snprintf(error, room, "worker %u is the last one that takes sessions", worker);
 		return -EBUSY;
 	}

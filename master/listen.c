@@ -90,6 +90,19 @@ static uint16_t *port_of(struct sockaddr_storage *address)
 					      : &((struct sockaddr_in *)address)->sin_port;
 }
 
+/* One more socket of a group. A port that the kernel picked for the first is that of all. */
+static int open_member(const struct config *config, struct listener *listener, int *out)
+{
+	int fd = open_bound(config, listener, true);
+	if (fd < 0)
+		return fd;
+	*out = fd;
+	socklen_t len = sizeof(listener->address);
+	if (*port_of(&listener->address) == 0 && getsockname(fd, (struct sockaddr *)&listener->address, &len) < 0)
+		return -errno;
+	return listener->proto == PROTO_TCP && listen(fd, 1024) < 0 ? -errno : 0;
+}
+
 /* One group: the sockets of all workers for one listener. The index of a socket in its group is the order of
  * bind(), and that order is what the steering program's answer means: worker 0 first. */
 static int open_group(const struct config *config, unsigned l, struct listeners *out)
@@ -99,21 +112,15 @@ static int open_group(const struct config *config, unsigned l, struct listeners 
 	if (probe < 0)
 		return probe;
 	close(probe);
+	bool any_port = *port_of(&listener.address) == 0;
 	for (unsigned w = 0; w < out->workers; w++) {
-		int fd = open_bound(config, &listener, true);
-		if (fd < 0)
-			return fd;
-		out->fds[w * out->count + l] = fd;
-		if (*port_of(&listener.address) == 0) {
-			socklen_t len = sizeof(listener.address);
-			if (getsockname(fd, (struct sockaddr *)&listener.address, &len) < 0)
-				return -errno;
-			log_line(LOG_LEVEL_NOTICE, "Listening on %s: the port is %u", listener.spelled,
-				ntohs(*port_of(&listener.address)));
-		}
-		if (listener.proto == PROTO_TCP && listen(fd, 1024) < 0)
-			return -errno;
+		int error = open_member(config, &listener, &out->fds[w * out->count + l]);
+		if (error)
+			return error;
 	}
+	if (any_port)
+		log_line(LOG_LEVEL_NOTICE, "Listening on %s: the port is %u", listener.spelled,
+			ntohs(*port_of(&listener.address)));
 	return 0;
 }
 
@@ -137,6 +144,40 @@ int listeners_open(const struct config *config, unsigned workers, struct listene
 		log_line(LOG_LEVEL_INFO, "Listening on %s", config->listeners[l].spelled);
 	}
 	return 0;
+}
+
+int listeners_add(const struct config *config, struct listeners *l)
+{
+	size_t have = (size_t)l->workers * l->count;
+	int *fds = realloc(l->fds, (have + l->count + 1) * sizeof(*fds));
+	if (!fds)
+		return -ENOMEM;
+	l->fds = fds;
+	for (unsigned i = 0; i < l->count; i++)
+		fds[have + i] = -1;
+	l->workers++;
+	for (unsigned i = 0; i < l->count; i++) {
+		struct listener listener = config->listeners[i];
+		socklen_t len = sizeof(listener.address);
+		int error = getsockname(fds[i], (struct sockaddr *)&listener.address, &len) < 0 ? -errno : 0;
+		if (!error)
+			error = open_member(config, &listener, &fds[have + i]);
+		if (error) {
+			log_line(LOG_LEVEL_ERROR, "Cannot listen on %s once more: %s", listener.spelled,
+				strerror(-error));
+			listeners_drop(l);
+			return error;
+		}
+	}
+	return 0;
+}
+
+void listeners_drop(struct listeners *l)
+{
+	l->workers--;
+	for (unsigned i = 0; i < l->count; i++)
+		if (l->fds[l->workers * l->count + i] >= 0)
+			close(l->fds[l->workers * l->count + i]);
 }
 
 void listeners_close(struct listeners *listeners)

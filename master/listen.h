@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The outer sockets: one per worker and listener, all of one SO_REUSEPORT group per listener, opened by root
- * because the kernel lets only the same uid join a group. The master keeps them open for its whole life, so
- * the group's order never changes and packets wait while a worker is reborn. */
+ * because the kernel lets only the same uid join a group. The master keeps them open as long as there is such
+ * a worker, so the group's order never changes and packets wait while a worker is reborn. */
 #ifndef MASTER_LISTEN_H
 #define MASTER_LISTEN_H
 
@@ -22,6 +22,11 @@ enum { LISTEN_BUFFER_DEFAULT = 4 << 20 };
  * failed; nothing is left open then. A listener of port 0 gets one port of the kernel's choice for its whole
  * group, told in the log. */
 int listeners_open(const struct config *config, unsigned workers, struct listeners *out);
+/* One worker more: its sockets come last in their groups, at the addresses that the others have. 0, or a negative errno
+ * after saying in the log which listener failed; all is as before then. */
+int listeners_add(const struct config *config, struct listeners *listeners);
+/* One worker less, the last: whose end must have closed its copies. The others keep their places in the groups. */
+void listeners_drop(struct listeners *listeners);
 void listeners_close(struct listeners *listeners);
 /* The sockets of one worker, in the order of config->listeners: `count` of them. */
 const int *listeners_of(const struct listeners *listeners, unsigned worker);

@@ -31,6 +31,7 @@ enum {
 	HELPER_DEADLINE_MS = 10000, /* for client-disconnect scripts when the hub stops */
 	TICK_MS = 1000,
 	SECRET_MS = 3600000,   /* a secret of address proofs counts so long, then once more so long */
+	SEATS_MIN = 4,	       /* room for so many workers at least, however few there are at the start */
 	SILENT_TICKS_MAX = 10, /* a worker whose heart does not beat for so many is ended */
 	DEATH_NOTE_MAX = 640,
 };
@@ -54,6 +55,8 @@ struct seat {
 	unsigned silent_ticks;
 	bool drained;  /* an administrator wants it without sessions */
 	bool idle;     /* it is, and that was told */
+	bool fresh;    /* came with a reload and was not ready yet: nothing is brought to it */
+	mono_ms end_at; /* it is to end, at the latest then; MONO_NEVER */
 	bool crl_owed; /* the newest CRL did not get through to it */
 	mono_ms born_at;
 	mono_ms respawn_at;	    /* MONO_NEVER: not to be reborn now */
@@ -96,9 +99,11 @@ struct master {
 	struct shm *shm;
 	struct stats *stats;
 	struct events *events;
-	int *wake_fds; /* one eventfd per worker */
+	int *wake_fds; /* one eventfd per seat */
 
-	unsigned workers;
+	/* Seats there is room for: shared memory was sized for so many. Of these the first `workers` are in use. Wanted:
+	 * fewer while the last ones give their sessions away. */
+	unsigned seat_count, workers, workers_wanted, cpus;
 	struct seat *seats;
 
 	int signal_fd, epoll_fd;
@@ -151,11 +156,18 @@ void supervise_watch_helper(struct master *m);
 /* Asks the workers of older generations to leave, one after another; called whenever one may go. */
 void supervise_roll(struct master *m);
 
-/* roster.c: who takes new sessions. */
+/* roster.c: how many workers there are, and who of them takes new sessions. */
+/* How many a configuration asks for. */
+unsigned roster_wanted(const struct master *m, const struct config *config);
 bool roster_is_active(const struct master *m, unsigned index);
 unsigned roster_active(const struct master *m);
 /* After a change: tells the kernel and the workers. */
 void roster_apply(struct master *m);
+/* So many from now on: more are born at once, the last ones give their sessions away and end. False: there is no room for
+ * so many, it will be as many as there is room for. */
+bool roster_resize(struct master *m, unsigned wanted);
+/* Those who are to end: each tick, and when one of them died. */
+void roster_go_on(struct master *m);
 
 /* drain.c */
 /* All sessions of a worker to the others, and no new ones to it; or, with `on` false, new ones again. 0; -ENOENT, -EBUSY
@@ -163,6 +175,8 @@ void roster_apply(struct master *m);
 int drain_worker(struct master *m, unsigned worker, bool on, char *error, size_t room);
 /* What was not at rest before may be now: each tick. */
 void drain_go_on(struct master *m);
+/* The sessions of a worker that died, and whose process has ended, to the others. */
+void drain_dead(struct master *m, unsigned index);
 
 /* reload.c */
 void reload(struct master *m);

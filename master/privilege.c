@@ -99,9 +99,10 @@ int privilege_prepare(size_t fds, size_t locked, const struct config *config)
 	return config->mlock ? may_lock_all(locked) : 0;
 }
 
-/* What births, reload and the end need. KILL, SETUID, SETGID and SETPCAP: children are born, give everything
+/* What births, reload and the end need. NET_BIND_SERVICE: sockets of workers that a reload adds. KILL, SETUID, SETGID and SETPCAP: children are born, give everything
  * up, and are ended. IPC_LOCK: their key memory. NET_ADMIN: the device at the end. */
-static const int kept[] = { CAP_KILL, CAP_SETUID, CAP_SETGID, CAP_SETPCAP, CAP_IPC_LOCK, CAP_NET_ADMIN };
+static const int kept[] = { CAP_KILL, CAP_SETUID, CAP_SETGID, CAP_SETPCAP, CAP_IPC_LOCK, CAP_NET_ADMIN,
+	CAP_NET_BIND_SERVICE };
 
 static bool is_kept(int cap)
 {

@@ -246,6 +246,10 @@ void reload(struct master *m)
 	publish_dates(m);
 	master_note(m, EVENT_RELOAD_BEGUN, 0, changed[0] ? changed : NULL);
 	log_line(LOG_LEVEL_NOTICE, "Configuration read, workers are replaced one after another");
+	if (!roster_resize(m, roster_wanted(m, m->now.config)))
+		log_line(LOG_LEVEL_NOTICE,
+			"WARNING: hub.workers %u: there is room for %u until the next restart, so it is that many",
+			m->now.config->workers, m->seat_count);
 	supervise_roll(m);
 	return;
 failed:
@@ -271,6 +275,7 @@ void reload_undo(struct master *m)
 	publish_dates(m);
 	log_configure(m->now.config);
 	change_helper(m);
+	roster_resize(m, roster_wanted(m, m->now.config));
 	m->status_at = m->now.config->status_file ? master_now() : MONO_NEVER;
 	notify_ready(&m->notify, RELOAD_FAILED);
 	if (m->now.key.key_fd >= 0 && m->now.keyholder.pid < 0)

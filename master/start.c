@@ -31,23 +31,27 @@
 
 /* -- the steps -- */
 
-/* Which CPUs we may use; a worker each unless the configuration says how many. */
+/* Which CPUs we may use; a worker each unless the configuration says how many. Room is made for some more: their number
+ * may change at a reload, the size of shared memory not. */
 static int choose_workers(struct master *m)
 {
 	cpu_set_t cpus;
 	CPU_ZERO(&cpus);
 	if (sched_getaffinity(0, sizeof(cpus), &cpus) < 0 || CPU_COUNT(&cpus) == 0)
 		CPU_SET(0, &cpus);
-	unsigned available = (unsigned)CPU_COUNT(&cpus);
-	m->workers = m->now.config->workers ? m->now.config->workers : available;
-	if (m->workers > SHM_MAX_WORKERS)
-		m->workers = SHM_MAX_WORKERS;
-	m->seats = calloc(m->workers, sizeof(*m->seats));
-	m->wake_fds = calloc(m->workers, sizeof(*m->wake_fds));
+	m->cpus = (unsigned)CPU_COUNT(&cpus);
+	m->workers = m->workers_wanted = roster_wanted(m, m->now.config);
+	m->seat_count = m->cpus > SEATS_MIN ? m->cpus : SEATS_MIN;
+	if (m->seat_count < m->workers)
+		m->seat_count = m->workers;
+	if (m->seat_count > SHM_MAX_WORKERS)
+		m->seat_count = SHM_MAX_WORKERS;
+	m->seats = calloc(m->seat_count, sizeof(*m->seats));
+	m->wake_fds = calloc(m->seat_count, sizeof(*m->wake_fds));
 	if (!m->seats || !m->wake_fds)
 		return -ENOMEM;
 	int cpu = -1;
-	for (unsigned w = 0; w < m->workers; w++) {
+	for (unsigned w = 0; w < m->seat_count; w++) {
 		do
 			cpu = (cpu + 1) % CPU_SETSIZE;
 		while (!CPU_ISSET(cpu, &cpus));
@@ -55,7 +59,8 @@ static int choose_workers(struct master *m)
 			.orders_fd = -1,
 			.cpu = cpu,
 			.respawn_at = MONO_NEVER,
-			.kill_at = MONO_NEVER };
+			.kill_at = MONO_NEVER,
+			.end_at = MONO_NEVER };
 		m->wake_fds[w] = -1;
 	}
 	return 0;
@@ -88,9 +93,9 @@ static uint32_t pool6_size(const struct config *config)
 static struct shm_sizes choose_sizes(const struct master *m)
 {
 	const struct config *config = m->now.config;
-	uint32_t ring = RING_BUDGET / (m->workers * m->workers);
+	uint32_t ring = RING_BUDGET / (m->seat_count * m->seat_count);
 	ring = ring > 1u << 20 ? 1u << 20 : ring < 1u << 16 ? 1u << 16 : ring;
-	return (struct shm_sizes){ .workers = m->workers,
+	return (struct shm_sizes){ .workers = m->seat_count,
 		.max_clients = config->max_clients,
 		.max_routes = config->max_clients + 1024,
 		.pool4_count = pool4_size(config),
@@ -102,7 +107,7 @@ static int prepare_limits(const struct master *m)
 {
 	const struct config *config = m->now.config;
 	struct shm_sizes sizes = choose_sizes(m);
-	size_t fds = 128 + (size_t)m->workers * (config->listener_count + 6);
+	size_t fds = 128 + (size_t)m->seat_count * (config->listener_count + 6);
 	for (unsigned l = 0; l < config->listener_count; l++)
 		if (config->listeners[l].proto == PROTO_TCP)
 			fds += config->max_clients + 1000; /* a worker may have to hold all of them */
@@ -208,7 +213,7 @@ static int create_stats(struct master *m)
 		.listeners = listeners,
 		.listener_count = count,
 		.started_unix = time(NULL),
-		.sizes = { .workers = m->workers,
+		.sizes = { .workers = m->seat_count,
 			.slots = config->max_clients,
 			.networks = (config->max_clients < 65536 ? config->max_clients : 65536) + 1024 },
 		.pool = describe_pool(config),
@@ -229,7 +234,7 @@ static void open_events(struct master *m)
 	const struct config *config = m->now.config;
 	char error[300];
 	m->events = events_open(
-		config->runtime_dir, config->name, m->workers, runtime_readers_group(), error, sizeof(error));
+		config->runtime_dir, config->name, m->seat_count, runtime_readers_group(), error, sizeof(error));
 	if (!m->events)
 		log_line(LOG_LEVEL_NOTICE, "WARNING: %s", error);
 	master_note(m, EVENT_HUB_STARTED, 0, VPNSERVERD_VERSION);
@@ -240,29 +245,22 @@ static void steer(struct master *m)
 {
 	const struct config *config = m->now.config;
 	m->steering = (struct steering){ .link_program = -1, .tunnel_program = -1 };
-	if (!config->steering || m->workers < 2)
+	if (!config->steering)
 		return;
 	struct steering_sizes sizes = { .peers = config->max_clients,
 		.pool_count = pool4_size(config),
 		.pool4_first = config->pool4.first,
 		.pool6_first = config->pool4.on && config->pool6.on ? config->pool6.base.s6_addr : NULL };
 	int error = steering_open(&sizes, &m->steering);
-	for (unsigned l = 0; !error && l < config->listener_count; l++)
-		if (config->listeners[l].proto == PROTO_UDP)
-			error = steering_attach_link(&m->steering, listeners_group(&m->listeners, l));
-	if (!error && m->tunnel.index && m->tunnel.multi_queue && !config->tap)
-		error = steering_attach_tunnel(&m->steering, m->tunnel.queues[0]);
-	if (!error)
-		return;
-	log_line(LOG_LEVEL_NOTICE,
-		"The kernel does not let us steer (bpf: %s): packets find their worker by hash and handover",
-		strerror(-error));
-	steering_close(&m->steering);
+	if (error)
+		log_line(LOG_LEVEL_NOTICE,
+			"The kernel does not let us steer (bpf: %s): packets find their worker by hash and handover",
+			strerror(-error));
 }
 
 static int make_wakers(struct master *m)
 {
-	for (unsigned w = 0; w < m->workers; w++)
+	for (unsigned w = 0; w < m->seat_count; w++)
 		if ((m->wake_fds[w] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) < 0)
 			return -errno;
 	return 0;
@@ -428,7 +426,7 @@ void master_end(struct master *m)
 	manage_close(m);
 	if (m->pid_file_written)
 		unlink(m->born->writepid);
-	for (unsigned w = 0; m->wake_fds && w < m->workers; w++)
+	for (unsigned w = 0; m->wake_fds && w < m->seat_count; w++)
 		if (m->wake_fds[w] >= 0)
 			close(m->wake_fds[w]);
 	free(m->wake_fds);

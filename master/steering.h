@@ -19,6 +19,7 @@ struct steering {
 	volatile uint64_t *chosen; /* how many, then which: steering_choose(); the master's alone */
 	uint32_t pool4_first, pool_count;
 	int link_program, tunnel_program; /* fds */
+	bool attached;			  /* said by who attached them */
 	size_t peers_size, pool_size, chosen_size; /* of the mappings */
 };
 

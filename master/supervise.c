@@ -59,7 +59,7 @@ _Noreturn static void live_as_worker(
 {
 	const struct seat *seat = &m->seats[index];
 	struct inherited inherited = { .index = index,
-		.workers = m->workers,
+		.workers = m->seat_count,
 		.cpu = seat->cpu,
 		.epoch = epoch,
 		.successor = seat->had_one,
@@ -88,7 +88,7 @@ _Noreturn static void live_as_worker(
 	snprintf(name, sizeof(name), "vpn-worker-%u", index);
 	prctl(PR_SET_NAME, name);
 	size_t count = 0;
-	int *keep = calloc(4 + m->listeners.count + m->workers, sizeof(*keep));
+	int *keep = calloc(4 + m->listeners.count + m->seat_count, sizeof(*keep));
 	if (!keep)
 		_exit(1);
 	keep[count++] = orders_fd;
@@ -97,7 +97,7 @@ _Noreturn static void live_as_worker(
 	keep[count++] = inherited.tun_fd;
 	for (unsigned l = 0; l < m->listeners.count; l++)
 		keep[count++] = inherited.link_fds[l];
-	for (unsigned w = 0; w < m->workers; w++)
+	for (unsigned w = 0; w < m->seat_count; w++)
 		keep[count++] = m->wake_fds[w];
 	privilege_child_begin(keep, count, m->born->daemonize);
 	free(keep);
@@ -199,6 +199,10 @@ static void worker_ready(struct master *m, unsigned index)
 		return;
 	m->seats[index].ready = true;
 	m->seats[index].kill_at = MONO_NEVER;
+	if (m->seats[index].fresh) {
+		m->seats[index].fresh = false;
+		roster_apply(m);
+	}
 	stats_worker_state(stats_worker(m->stats, index), STATS_WORKER_READY);
 	master_note(m, EVENT_WORKER_READY, index, NULL);
 	manage_worker_ready(m, index);
@@ -304,6 +308,13 @@ static void worker_died(struct master *m, unsigned index, int status)
 		supervise_stop(m, 1);
 		return;
 	}
+	if (index >= m->workers_wanted) {
+		if (!asked)
+			log_line(LOG_LEVEL_NOTICE, "%s; it was to end anyway", death);
+		drain_dead(m, index);
+		roster_go_on(m);
+		return;
+	}
 	if (asked) {
 		worker_birth(m, index);
 		return;
@@ -393,6 +404,8 @@ void supervise_roll(struct master *m)
 	unsigned old = m->workers;
 	for (unsigned w = m->workers; w-- > 0;) {
 		const struct seat *seat = &m->seats[w];
+		if (w >= m->workers_wanted)
+			continue; /* it ends as it is */
 		if (!seat->ready || seat->leaving)
 			return; /* one at a time */
 		if (seat->generation != m->now.number)
@@ -556,6 +569,7 @@ static void on_time(struct master *m)
 		feel_pulses(m, now);
 		change_secret(m, now);
 		drain_go_on(m);
+		roster_go_on(m);
 		crl_watch(m);
 	}
 }

@@ -19,7 +19,7 @@
 #define TUN_F_USO6 0x40
 #endif
 
-/* One more queue of the device, or its first. It comes without offloads. The kernel writes the name it chose. */
+/* One more queue of the device, or its first. The kernel writes the name it chose. */
 static int open_queue(char name[IFNAMSIZ], short flags)
 {
 	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
@@ -27,7 +27,7 @@ static int open_queue(char name[IFNAMSIZ], short flags)
 		return -errno;
 	struct ifreq request = { .ifr_flags = flags };
 	memcpy(request.ifr_name, name, IFNAMSIZ);
-	if (ioctl(fd, TUNSETIFF, &request) < 0 || ioctl(fd, TUNSETOFFLOAD, 0) < 0) {
+	if (ioctl(fd, TUNSETIFF, &request) < 0) {
 		int error = -errno;
 		close(fd);
 		return error;
@@ -54,6 +54,14 @@ static bool is_persistent(int fd)
 	return ioctl(fd, TUNGETIFF, &state) == 0 && (state.ifr_flags & IFF_PERSIST);
 }
 
+static int open_another(struct tunnel *t, short flags)
+{
+	if (t->multi_queue)
+		return open_queue(t->name, (short)(flags | IFF_MULTI_QUEUE));
+	int fd = fcntl(t->queues[0], F_DUPFD_CLOEXEC, 3);
+	return fd < 0 ? -errno : fd;
+}
+
 /* A device made by others without multi-queue has one queue: all workers then read and write that one.
  * Slower, since they meet in it and hand over more, but right. */
 static int open_queues(struct tunnel *t, short flags)
@@ -65,14 +73,44 @@ static int open_queues(struct tunnel *t, short flags)
 	if (fd < 0)
 		return fd;
 	t->queues[0] = fd;
-	for (unsigned w = 1; w < t->workers; w++) {
-		fd = t->multi_queue ? open_queue(t->name, (short)(flags | IFF_MULTI_QUEUE))
-				    : fcntl(t->queues[0], F_DUPFD_CLOEXEC, 3);
-		if (fd < 0)
-			return t->multi_queue ? fd : -errno;
-		t->queues[w] = fd;
-	}
+	/* as others left it; what we want comes later, for all queues at once */
+	if (ioctl(fd, TUNSETOFFLOAD, 0) < 0)
+		return -errno;
+	for (unsigned w = 1; w < t->workers; w++)
+		if ((t->queues[w] = open_another(t, flags)) < 0)
+			return t->queues[w];
 	return 0;
+}
+
+static short flags_of(const struct config *config)
+{
+	return (short)((config->tap ? IFF_TAP : IFF_TUN) | IFF_NO_PI | IFF_VNET_HDR);
+}
+
+int tunnel_add(const struct config *config, struct tunnel *t)
+{
+	int *queues = realloc(t->queues, (t->workers + 1) * sizeof(*queues));
+	if (!queues)
+		return -ENOMEM;
+	t->queues = queues;
+	int fd = t->index ? open_another(t, flags_of(config)) : -1;
+	if (t->index && fd < 0) {
+		log_line(LOG_LEVEL_ERROR, "Cannot open another queue of %s: %s", t->name, strerror(-fd));
+		return fd;
+	}
+	queues[t->workers++] = fd;
+	return 0;
+}
+
+void tunnel_drop(struct tunnel *t)
+{
+	struct ifreq request = { .ifr_flags = IFF_DETACH_QUEUE };
+	int fd = t->queues[--t->workers];
+	if (fd < 0)
+		return;
+	if (t->multi_queue) /* at once, whoever may still hold it */
+		ioctl(fd, TUNSETQUEUE, &request);
+	close(fd);
 }
 
 int tunnel_open(const struct config *config, unsigned workers, struct tunnel *out)
@@ -90,8 +128,7 @@ int tunnel_open(const struct config *config, unsigned workers, struct tunnel *ou
 	int len = snprintf(out->name, sizeof(out->name), "%s%s", config->dev, any_unit ? "%d" : "");
 	int error = len < (int)sizeof(out->name) ? 0 : -ENAMETOOLONG;
 	if (!error)
-		error = open_queues(
-			out, (short)((config->tap ? IFF_TAP : IFF_TUN) | IFF_NO_PI | IFF_VNET_HDR));
+		error = open_queues(out, flags_of(config));
 	if (error) {
 		log_line(LOG_LEVEL_ERROR, "Cannot open tunnel device %s: %s%s", config->dev, strerror(-error),
 			error == -EPERM	  ? " (this takes CAP_NET_ADMIN)"

@@ -25,6 +25,10 @@ struct tunnel {
  * as far as the kernel goes along. "tun" and "tap" alone take the first
  * free unit. 0, or a negative errno after a log line; nothing is left open then. */
 int tunnel_open(const struct config *config, unsigned workers, struct tunnel *out);
+/* One worker more: its queue comes last. 0, or a negative errno after a log line; all is as before then. */
+int tunnel_add(const struct config *config, struct tunnel *tunnel);
+/* One worker less, the last. The other queues keep their numbers. */
+void tunnel_drop(struct tunnel *tunnel);
 void tunnel_close(struct tunnel *tunnel);
 
 #endif

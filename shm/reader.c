@@ -142,6 +142,8 @@ bool reader_worker(const struct reader *reader, unsigned worker, struct reader_w
 	const struct stats_worker *w = &reader->workers[worker];
 	uint32_t state = atomic_load(&w->state);
 
+	if (state == STATS_WORKER_NONE)
+		return false;
 	memset(out, 0, sizeof(*out));
 	out->pid = atomic_load(&w->pid);
 	out->state = state <= STATS_WORKER_DEAD ? (enum stats_worker_state)state : STATS_WORKER_NONE;

@@ -48,7 +48,7 @@ enum reader_life { HUB_ALIVE, HUB_STOPPED, HUB_DEAD };
  * without. */
 enum reader_life reader_life(const struct reader *reader);
 void reader_hub(const struct reader *reader, struct reader_hub *out);
-/* False: an index out of range. */
+/* False: there is no such worker (any more). Those that there are come first. */
 bool reader_worker(const struct reader *reader, unsigned worker, struct reader_worker *out);
 /* The counters of all workers together. */
 void reader_sum(const struct reader *reader, struct counter_values *out);

@@ -140,7 +140,11 @@ static void protect(struct shm *shm)
 {
 	if (madvise(shm->base, shm->size, MADV_DONTDUMP) != 0)
 		shm->warnings |= SHM_IN_DUMPS;
-	if (mlock(shm->base, shm->size) != 0)
+	/* The rings are large, and most are never used where there is room for more workers than there are: their pages
+	 * come, locked, with the first touch. */
+	size_t rings = (size_t)(shm->ring_data.at - shm->base);
+	if (mlock(shm->base, rings) != 0 || (mlock2(shm->base + rings, shm->size - rings, MLOCK_ONFAULT) != 0 &&
+						    mlock(shm->base + rings, shm->size - rings) != 0))
 		shm->warnings |= SHM_NOT_LOCKED;
 }
 
@@ -213,8 +217,8 @@ struct shm *shm_create(const struct shm_sizes *sizes, char *error, size_t room)
 	if (base == MAP_FAILED)
 		goto failed;
 	shm->base = base;
-	protect(shm);
 	point_tables(shm);
+	protect(shm);
 	what = "getrandom";
 	if (!fill_header(shm))
 		goto failed;
@@ -264,8 +268,8 @@ struct shm *shm_attach(int fd, char *error, size_t room)
 		shm->warnings |= SHM_NOT_SEALED;
 	memcpy(shm->hash_key, header.hash_key, sizeof(shm->hash_key));
 	secret_wipe(&header, sizeof(header));
-	protect(shm);
 	point_tables(shm);
+	protect(shm);
 	return shm;
 
 failed:

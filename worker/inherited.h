@@ -14,7 +14,7 @@ struct shm;
 struct stats;
 
 struct inherited {
-	unsigned index, workers; /* this one of how many */
+	unsigned index, workers; /* this one of how many there may be: the crew changes, the room for it does not */
 	int cpu;                 /* to be pinned to; -1: not */
 	uint16_t epoch;          /* grows with every birth of any worker: stands in packet id words */
 	bool successor;          /* an earlier worker of this index existed: adopt its sessions */
@@ -26,7 +26,7 @@ struct inherited {
 	bool tun_trains, tun_udp_trains; /* it gives and takes super packets: of TCP, of UDP */
 	const int *link_fds; /* our socket of each listener, in the order of config->listeners */
 	unsigned link_count;
-	const int *wake_fds; /* one eventfd per worker; [index] is ours to read, the others ours to write */
+	const int *wake_fds; /* one eventfd per worker that may be; [index] is ours to read, the others ours to write */
 
 	struct shm *shm;     /* the state segment, mapped for reading and writing */
 	struct stats *stats; /* the stats segment, the same */

@@ -43,14 +43,15 @@ class Stats:
         if raw[:8] != b"vnpSTAT1":
             raise Failed(f"{path}: not a stats segment")
         workers, slots = struct.unpack_from("<II", raw, 8 + 8 + 8 + 8)
-        self.workers = []
+        places = []
         for i in range(workers):
             at = 8192 + i * WORKER_LEN
             pid, state, births = struct.unpack_from("<qII", raw, at)
             words = struct.unpack_from(f"<{len(FATES) + len(COUNTERS)}Q", raw, at + 256)
             counters = dict(zip(FATES + COUNTERS, words))
-            self.workers.append({"pid": pid, "state": state, "births": births, "counters": counters})
-        self.counters = {n: sum(w["counters"][n] for w in self.workers) for n in FATES + COUNTERS}
+            places.append({"pid": pid, "state": state, "births": births, "counters": counters})
+        self.counters = {n: sum(w["counters"][n] for w in places) for n in FATES + COUNTERS}
+        self.workers = [w for w in places if w["state"]] # there is room for more
         place = align(8 + ROW.size, 64)
         first = align(8192 + workers * WORKER_LEN, 128)
         if len(raw) < first + slots * place:

@@ -18,8 +18,8 @@ import runner  # noqa: E402
 from netns import Failed, wait_for  # noqa: E402
 
 NOBODY = 65534
-# KILL, SETGID, SETUID, SETPCAP, NET_ADMIN, IPC_LOCK: what the master may keep at most
-MASTER_MAY = sum(1 << cap for cap in (5, 6, 7, 8, 12, 14))
+# KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE, NET_ADMIN, IPC_LOCK: what the master may keep at most
+MASTER_MAY = sum(1 << cap for cap in (5, 6, 7, 8, 10, 12, 14))
 F_GET_SEALS, SEALS = 1034, 1 | 2 | 4 # of sealing itself, shrinking, growing
 
 

@@ -154,7 +154,7 @@ void hub_prepare(struct hub *hub)
 {
 	fake = mmap(NULL, sizeof(*fake), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ck_assert_ptr_ne(fake, MAP_FAILED);
-	*hub = (struct hub){ .dir = "/tmp/vpnserverd-hub-XXXXXX", .master = -1 };
+	*hub = (struct hub){ .dir = "/tmp/vpnserverd-hub-XXXXXX", .master = -1, .workers = HUB_WORKERS };
 	ck_assert_ptr_nonnull(mkdtemp(hub->dir));
 	ck_assert_int_eq(chmod(hub->dir, 0755), 0);
 	ck_assert_int_eq(pkigen(hub_path(hub, "pki")), 0);
@@ -171,7 +171,7 @@ void hub_configure(struct hub *hub, const char *more)
 		"ca %s/pki/ca.crt\ncert %s/pki/server.crt\nkey %s/pki/server.key\nremote-cert-tls client\n"
 		"keepalive 10 60\nhub.workers %d\nhub.runtime-dir %s/run\nhub.name test\nwritepid %s/pid\n"
 		"log-append %s/log\nstatus %s/status 60\nstatus-version 2\n%s",
-		hub->dir, hub->dir, hub->dir, HUB_WORKERS, hub->dir, hub->dir, hub->dir, hub->dir, more);
+		hub->dir, hub->dir, hub->dir, hub->workers, hub->dir, hub->dir, hub->dir, hub->dir, more);
 	fclose(out);
 }
 

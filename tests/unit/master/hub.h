@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { HUB_WORKERS = 2 };
+enum { HUB_WORKERS = 2, HUB_ROOM = 8 /* workers that may be */ };
 
 /* Shared between the test and all workers. */
 struct fake {
@@ -20,8 +20,8 @@ struct fake {
 	_Atomic int insisting;	  /* says READY again and again */
 	_Atomic int deaf;	  /* reads no order */
 	/* what they saw */
-	_Atomic int births[HUB_WORKERS], pids[HUB_WORKERS], ready[HUB_WORKERS], verbs[HUB_WORKERS];
-	_Atomic int epochs[HUB_WORKERS], successors[HUB_WORKERS];
+	_Atomic int births[HUB_ROOM], pids[HUB_ROOM], ready[HUB_ROOM], verbs[HUB_ROOM];
+	_Atomic int epochs[HUB_ROOM], successors[HUB_ROOM];
 	_Atomic int stop_value, leaves, restarts, crls, crl_len;
 	_Atomic int signatures;	  /* the keyholder answered */
 	_Atomic int stray_fds;	  /* descriptors that were not announced */
@@ -34,6 +34,7 @@ extern struct fake *fake;
 struct hub {
 	char dir[64];
 	pid_t master;
+	int workers; /* that the configuration asks for */
 };
 
 /* A directory with keys and a configuration that starts; the test may write another one before hub_start().

@@ -24,7 +24,8 @@ static void set_up(void)
 	};
 	char error[256];
 
-	m = (struct master){ .phase = PHASE_RUNNING, .workers = WORKERS, .seats = seats };
+	m = (struct master){ .phase = PHASE_RUNNING, .workers = WORKERS, .workers_wanted = WORKERS,
+		.seat_count = WORKERS, .seats = seats, .steering = { .link_program = -1 } };
 	m.shm = shm_create(&sizes, error, sizeof(error));
 	ck_assert_msg(m.shm != NULL, "%s", error);
 	for (unsigned w = 0; w < WORKERS; w++) {

@@ -49,6 +49,81 @@ START_TEST(workers_are_replaced_one_after_another_with_the_new_settings)
 }
 END_TEST
 
+static void reload_with_workers(int workers)
+{
+	hub.workers = workers;
+	hub_configure(&hub, "verb 3\n");
+	kill(hub.master, SIGHUP);
+}
+
+START_TEST(the_number_of_workers_changes_with_the_configuration)
+{
+	started();
+	reload_with_workers(4);
+	ck_assert(hub_logs(&hub, "There are 4 workers now"));
+	ck_assert(hub_logs(&hub, "Reload done"));
+	ck_assert_int_eq(fake->births[2], 1);
+	ck_assert_int_eq(fake->births[3], 1);
+	ck_assert_int_eq(fake->births[1], 2); /* the others are replaced as in each reload */
+	ck_assert_int_eq(fake->successors[3], 0);
+	ck_assert_int_eq(fake->stray_fds, 0);
+	reload_with_workers(1);
+	ck_assert(hub_logs(&hub, "Worker 1 is no more"));
+	ck_assert(strstr(hub_log(&hub), "Worker 3 is no more") < strstr(hub_log(&hub), "Worker 2 is no more"));
+	ck_assert(strstr(hub_log(&hub), "Worker 2 is no more") < strstr(hub_log(&hub), "Worker 1 is no more"));
+	for (int w = 1; w < 4; w++)
+		ck_assert_int_lt(kill(fake->pids[w], 0), 0);
+	ck_assert(WAIT_FOR(fake->births[0] == 3 && fake->ready[0]));
+	reload_with_workers(2);
+	ck_assert(hub_logs(&hub, "There are 2 workers now"));
+	ck_assert(WAIT_FOR(fake->births[1] == 3 && fake->ready[1]));
+	hub_clean(&hub);
+}
+END_TEST
+
+START_TEST(who_is_to_end_and_does_not_is_ended)
+{
+	started();
+	fake->stubborn = 1;
+	int victim = fake->pids[1];
+	reload_with_workers(1);
+	ck_assert(hub_logs(&hub, "Worker 1 is no more"));
+	ck_assert_int_lt(kill(victim, 0), 0);
+	fake->stubborn = 0;
+	ck_assert(WAIT_FOR(fake->births[0] == 2 && fake->ready[0]));
+	hub_clean(&hub);
+}
+END_TEST
+
+START_TEST(more_workers_than_there_is_room_for_are_told)
+{
+	started();
+	reload_with_workers(200);
+	ck_assert(hub_logs(&hub, "WARNING: hub.workers 200: there is room for"));
+	ck_assert(hub_logs(&hub, "Reload done"));
+	ck_assert(WAIT_FOR(fake->ready[3]));
+	hub_clean(&hub);
+}
+END_TEST
+
+/* The new one does not come up: everything is as before, the number too. */
+START_TEST(a_reload_that_is_undone_takes_its_workers_along)
+{
+	started();
+	fake->fail_at_verb = 5;
+	hub.workers = 3;
+	hub_configure(&hub, "verb 5\n");
+	kill(hub.master, SIGHUP);
+	ck_assert(hub_logs(&hub, "back to the one before"));
+	ck_assert(hub_logs(&hub, "Worker 2 is no more"));
+	ck_assert(WAIT_FOR(fake->ready[0] && fake->ready[1]));
+	fake->fail_at_verb = 0;
+	reload_with_workers(3);
+	ck_assert(WAIT_FOR(fake->ready[2]));
+	hub_clean(&hub);
+}
+END_TEST
+
 START_TEST(an_error_leaves_everything_as_it_was)
 {
 	started();
@@ -281,6 +356,10 @@ int main(void)
 	TCase *t = tcase_create("reload");
 	tcase_set_timeout(t, 30);
 	tcase_add_test(t, workers_are_replaced_one_after_another_with_the_new_settings);
+	tcase_add_test(t, the_number_of_workers_changes_with_the_configuration);
+	tcase_add_test(t, who_is_to_end_and_does_not_is_ended);
+	tcase_add_test(t, more_workers_than_there_is_room_for_are_told);
+	tcase_add_test(t, a_reload_that_is_undone_takes_its_workers_along);
 	tcase_add_test(t, an_error_leaves_everything_as_it_was);
 	tcase_add_test(t, a_key_that_is_not_the_certificates_is_refused);
 	tcase_add_test(t, settings_with_which_no_worker_starts_are_taken_back);

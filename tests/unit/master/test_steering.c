@@ -126,6 +126,50 @@ START_TEST(what_has_no_owner_goes_where_the_kernel_hashes_it)
 }
 END_TEST
 
+/* Whether this very one got it. */
+static bool got_by(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	char buffer[2048];
+	return poll(&p, 1, 1000) == 1 && read(fd, buffer, sizeof(buffer)) > 0;
+}
+
+static void send_data_v2(uint32_t peer)
+{
+	uint8_t datagram[40] = { 9 << 3, 0, 0, (uint8_t)peer };
+	ck_assert_int_eq(send(client, datagram, sizeof(datagram), 0), (ssize_t)sizeof(datagram));
+}
+
+START_TEST(workers_that_come_and_go_last_change_nobody_elses_place)
+{
+	struct listener l = { .proto = PROTO_UDP, .address_len = sizeof(struct sockaddr_in), .spelled = "test" };
+	struct config config = { .listeners = &l, .listener_count = 1, .mtu_discover = -1 };
+	l.address.ss_family = AF_INET;
+
+	open_steering(true);
+	open_group(AF_INET);
+	for (int round = 0; round < 3; round++) {
+		ck_assert_int_eq(listeners_add(&config, &sockets), 0);
+		ck_assert_int_eq(listeners_add(&config, &sockets), 0);
+		for (uint32_t owner = 0; owner < WORKERS + 2; owner++) {
+			steering.peers[1] = owner;
+			send_data_v2(1);
+			ck_assert(got_by(listeners_of(&sockets, owner)[0]));
+		}
+		listeners_drop(&sockets);
+		listeners_drop(&sockets);
+		for (uint32_t owner = 0; owner < WORKERS; owner++) {
+			steering.peers[1] = owner;
+			ck_assert_int_eq(data_v2_sent_to(1), (int)owner);
+		}
+	}
+	/* One that cannot be had changes nothing. */
+	close(sockets.fds[0]); /* whose address is asked for */
+	ck_assert_int_lt(listeners_add(&config, &sockets), 0);
+	ck_assert_uint_eq(sockets.workers, WORKERS);
+}
+END_TEST
+
 /* From many ports: who got what. */
 static void many_strangers(int family, bool seen[WORKERS])
 {
@@ -294,6 +338,35 @@ START_TEST(packets_to_others_go_to_the_chosen_alone)
 }
 END_TEST
 
+START_TEST(queues_that_come_and_go_last_change_nobody_elses_number)
+{
+	struct config config = { .dev = "tun" };
+	open_steering(true);
+	open_tunnel();
+	for (int round = 0; round < 3; round++) {
+		ck_assert_int_eq(tunnel_add(&config, &tunnel), 0);
+		ck_assert_int_eq(tunnel_add(&config, &tunnel), 0);
+		ck_assert_uint_eq(tunnel.workers, WORKERS + 2);
+		for (unsigned owner = 0; owner < WORKERS + 2; owner++) {
+			struct sockaddr_in to = { .sin_family = AF_INET,
+				.sin_port = htons(9),
+				.sin_addr.s_addr = htonl(POOL_FIRST + 7) };
+			steering.pool[7] = owner;
+			ck_assert_int_eq(sendto(out4, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)), 1);
+			ck_assert(got_by(tunnel.queues[owner]));
+		}
+		int held = dup(tunnel.queues[WORKERS + 1]); /* a worker that is slow to die */
+		tunnel_drop(&tunnel);
+		tunnel_drop(&tunnel);
+		for (unsigned owner = 0; owner < WORKERS; owner++) {
+			steering.pool[7] = owner;
+			ck_assert_int_eq(packet4_got_by(POOL_FIRST + 7), (int)owner);
+		}
+		close(held);
+	}
+}
+END_TEST
+
 START_TEST(without_an_ipv6_pool_ipv6_goes_by_hash_alone)
 {
 	open_steering(false);
@@ -361,6 +434,7 @@ int main(void)
 	tcase_add_test(t, a_persistent_device_does_not_keep_the_program);
 	tcase_add_test(t, data_goes_to_the_owner_also_after_the_owner_changed);
 	tcase_add_test(t, what_has_no_owner_goes_where_the_kernel_hashes_it);
+	tcase_add_test(t, workers_that_come_and_go_last_change_nobody_elses_place);
 	tcase_add_test(t, strangers_meet_only_those_who_were_chosen);
 	tcase_add_test(t, strangers_meet_only_those_who_were_chosen_in_ipv6_too);
 	tcase_add_test(t, the_programs_outlive_the_descriptors_they_were_loaded_by);
@@ -368,6 +442,7 @@ int main(void)
 		tcase_add_test(t, packets_go_to_the_owner_of_their_destination_in_both_families);
 		tcase_add_test(t, packets_to_others_always_take_the_same_queue);
 		tcase_add_test(t, packets_to_others_go_to_the_chosen_alone);
+		tcase_add_test(t, queues_that_come_and_go_last_change_nobody_elses_number);
 		tcase_add_test(t, without_an_ipv6_pool_ipv6_goes_by_hash_alone);
 	}
 	suite_add_tcase(suite, t);

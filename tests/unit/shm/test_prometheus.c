@@ -42,6 +42,7 @@ START_TEST(counters_and_fates_have_a_line_for_each_worker)
 	counter_add(&stats_worker(stats, 1)->counters, COUNTER_LINK_BYTES_IN, 1234);
 	counter_set(&stats_worker(stats, 0)->counters, COUNTER_SESSIONS, 3);
 	counter_fate(&stats_worker(stats, 0)->counters, FATE_REPLAYED, 7);
+	stats_worker_born(stats_worker(stats, 0), 4710, 2000, 2);
 	stats_worker_born(stats_worker(stats, 1), 4711, 2000, 3);
 	stats_worker_state(stats_worker(stats, 1), STATS_WORKER_READY);
 	stats_heartbeat(stats_worker(stats, 1), 2010, 1500000, 25);

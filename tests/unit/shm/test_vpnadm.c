@@ -35,6 +35,7 @@ static struct stats *hub_with_alice(const char *dir)
 	struct stats_row row = row_of("alice\nand\x1b[2Jmore", 0x0a080002);
 	stats_publish(stats, 7, &row);
 	stats_worker_born(stats_worker(stats, 0), 4711, 2000, 3);
+	stats_worker_born(stats_worker(stats, 1), 4712, 2000, 2);
 	counter_fate(&stats_worker(stats, 0)->counters, FATE_REPLAYED, 7);
 	return stats;
 }
