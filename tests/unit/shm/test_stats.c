@@ -278,6 +278,8 @@ START_TEST(a_worker_says_what_it_does_a_second)
 	struct stats_rates rates = {
 		.cpu_permille = 421, .bytes_in = 1, .bytes_out = 2, .packets_in = 3, .packets_out = 4
 	};
+	stats_worker_born(stats_worker(stats, 0), 4711, 2000, 3);
+	stats_worker_born(stats_worker(stats, 1), 4712, 2000, 4);
 	stats_rates(stats_worker(stats, 1), &rates);
 	snprintf(path, sizeof(path), "%s/hub.stats", dir);
 	struct reader *reader = reader_open(path, error, sizeof(error));
