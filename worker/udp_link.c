@@ -172,6 +172,7 @@ static bool take_buffer(struct udp_link *link, uint16_t id, const struct link_ad
 		.local_address = said.local,
 		.local_interface = said.interface,
 	};
+	p->peer_address.listener = link->index & 127;
 	link->errors_in_row = 0;
 	if (len > link->payload || flags & MSG_TRUNC) {
 		len = len < link->payload ? len : link->payload;

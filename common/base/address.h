@@ -12,7 +12,8 @@
  * as IPv4 where a listener is dual-stack; `mapped` remembers how to spell them to the kernel. */
 struct link_address {
 	uint8_t family; /* 4, 6, or 0: none */
-	uint8_t mapped; /* 1: the socket is IPv6 and the peer IPv4 */
+	uint8_t mapped : 1;   /* the socket is IPv6 and the peer IPv4 */
+	uint8_t listener : 7; /* at which of ours: clients behind one NAT may have all else in common (modulo 128) */
 	uint16_t port;  /* host order */
 	uint32_t scope; /* IPv6 scope id */
 	uint8_t ip[16]; /* network order; IPv4 in the first four */

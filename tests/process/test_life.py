@@ -150,6 +150,26 @@ print(n)
         expect(client.text().count(hub.CONNECTED) == 1, "the client connected anew")
 
 
+def test_listeners_tell_senders_of_one_address_apart(folder):
+    program = """
+import os, socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(3)
+mine = b"listener"
+s.sendto(bytes([7 << 3]) + mine + bytes(5), ("10.99.0.1", 1194))
+answer, _ = s.recvfrom(2048)
+assert answer[0] == 8 << 3 and answer[14:22] == mine, answer
+for port in 1195, 1194: # an ack of the answer, with the proof in it
+    s.sendto(bytes([5 << 3]) + mine + bytes([1]) + bytes(4) + answer[1:9], ("10.99.0.1", port))
+"""
+    hub.make_pki(folder, [])
+    with netns.Net(1, folder) as net:
+        it = hub.Hub(net, hub.hub_config(folder, listeners=("local 0.0.0.0 1194 udp4", "local 0.0.0.0 1195 udp4")))
+        run("python3", "-c", program, namespace=net.clients[0])
+        wait_for("it is let in where it was answered", lambda: len(it.stats().rows) == 1, 3)
+        wait_for("and not at the other one", lambda: it.counters()["COOKIE_BAD"] == 1, 3)
+
+
 def test_a_client_that_fell_silent_is_forgotten(folder):
     hub.make_pki(folder, ["c0", "c1"])
     with netns.Net(2, folder) as net:

@@ -270,6 +270,27 @@ START_TEST(a_float_ends_a_session_whose_packets_are_in_the_same_batch)
 }
 END_TEST
 
+/* Behind one NAT two clients may share address and port, where they come to different listeners. */
+START_TEST(one_address_at_two_listeners_is_two_clients)
+{
+	config.duplicate_cn = true;
+	connect_client(&clients[0]);
+	close(clients[1].fd);
+	clients[1].fd = dup(clients[0].fd);
+	clients[1].at = clients[0].at;
+	clients[1].at.listener = 1;
+	connect_client(&clients[1]);
+	ck_assert_uint_eq(w.session_count, 2);
+	for (unsigned i = 0; i < 2; i++) {
+		ck_assert_ptr_nonnull(session_at(&clients[i]));
+		vpn_session_renegotiate(clients[i].session, w.now);
+		run(&clients[i], 2500);
+		ck_assert_uint_eq(counters.named[COUNTER_RENEGOTIATIONS], i + 1);
+	}
+	ck_assert_ptr_ne(session_at(&clients[0]), session_at(&clients[1]));
+}
+END_TEST
+
 START_TEST(an_address_of_another_name_is_not_taken_by_floating)
 {
 	config.duplicate_cn = true;
@@ -797,6 +818,7 @@ int main(void)
 	tcase_set_timeout(t, 30);
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_test(t, a_float_ends_a_session_whose_packets_are_in_the_same_batch);
+	tcase_add_test(t, one_address_at_two_listeners_is_two_clients);
 	tcase_add_test(t, an_address_of_another_name_is_not_taken_by_floating);
 	tcase_add_test(t, the_newest_of_a_name_replaces_the_older_and_gets_its_address);
 	tcase_add_test(t, who_finds_a_newer_one_of_its_name_gives_way);
