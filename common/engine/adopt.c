@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-enum { NEW_KEY_MS = 1000 };
+enum { NEW_KEY_MS = 1000, MOVE_MARGIN_MS = 5000 };
 
 static bool kept_makes_sense(const struct vpn_endpoint *e, const struct kept *k)
 {
@@ -45,6 +45,20 @@ bool vpn_session_at_rest(const vpn_session *s, vpn_ms now)
 	return send_window_idle(&n->out) && !receive_window_owes(&n->in) && !tls_pending(n->tls);
 }
 
+/* A peer may go on sending with its previous key for a hand-window after the newest was made, and OpenVPN 3 would keep
+ * that one, not the newest, through another renegotiation: we would no longer have it. So the next one waits until the
+ * newest is in use. */
+static mono_ms peer_has_moved_at(const struct vpn_session *s, unsigned current, mono_ms now)
+{
+	const struct vpn_endpoint *e = s->endpoint;
+	mono_ms expires = s->kept->expires[1 - current];
+
+	if (!s->keys[1 - current] || s->kept->keys[current].window.highest || expires < now ||
+		expires - now > e->tran_window)
+		return now;
+	return expires - e->tran_window + e->hand_window + MOVE_MARGIN_MS;
+}
+
 vpn_session *vpn_session_adopt(vpn_endpoint *endpoint, void *kept, vpn_ms now, vpn_ms renegotiate_at)
 {
 	struct vpn_session *s = NULL;
@@ -79,6 +93,7 @@ vpn_session *vpn_session_adopt(vpn_endpoint *endpoint, void *kept, vpn_ms now, v
 	s->push_done = true;
 	s->open_since = opened > 0 && opened <= now ? opened : now;
 	s->send_from = now;
-	s->renegotiate_at = renegotiate_at;
+	mono_ms moved = peer_has_moved_at(s, index, now);
+	s->renegotiate_at = renegotiate_at > moved ? renegotiate_at : moved;
 	return s;
 }

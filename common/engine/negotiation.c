@@ -123,6 +123,8 @@ static bool deliver(struct vpn_session *s, mono_ms now)
 				return false;
 			}
 		} else {
+			/* A client of OpenVPN 3 answers our soft reset with TLS at once, as message 0: it has none of its own. */
+			n->reset_seen |= n->started_by_us;
 			if (n->state == NEGOTIATION_RESET)
 				break; /* TLS bytes wait until our own reset is acknowledged */
 			tls_feed(n->tls, m->payload, m->len);

@@ -108,7 +108,7 @@ def test_those_who_may_not_are_refused_with_a_reason_and_nobody_else_notices(fol
     other = os.path.join(folder, "other")
     os.mkdir(other)
     hub.make_pki(other, ["foreign"])
-    hub.run(hub.OPENVPN, "--genkey", "secret", f"{other}/ta.key")
+    hub.run(hub.STOCK, "--genkey", "secret", f"{other}/ta.key")
     with netns.Net(len(names), folder) as net:
         it = hub.Hub(net, hub.hub_config(folder, f"tls-crypt {folder}/ta.key", f"crl-verify {folder}/crl.pem",
                                          "data-ciphers AES-256-GCM:CHACHA20-POLY1305"))

@@ -13,7 +13,8 @@ BUILD = os.environ.get("BUILD_DIR", os.path.join(HERE, "..", "..", "build"))
 HUB = os.path.join(BUILD, "master", "vpnserverd")
 VPNADM = os.path.join(BUILD, "shm", "vpnadm", "vpnadm")
 LOAD_CLIENTS = os.path.join(BUILD, "tests", "load", "clients")
-OPENVPN = "/usr/sbin/openvpn"
+STOCK = "/usr/sbin/openvpn"  # makes keys
+OPENVPN = os.environ.get("OPENVPN", STOCK)  # the clients: of another version, if told
 
 
 def sanitized():
@@ -170,10 +171,10 @@ def wait_connected(*processes, seconds=20):
 
 def make_keys(folder, v2_clients=("client",)):
     """Keys for every wrapping of the control channel, by the stock program."""
-    run(OPENVPN, "--genkey", "secret", f"{folder}/ta.key")
-    run(OPENVPN, "--genkey", "tls-crypt-v2-server", f"{folder}/v2s.key")
+    run(STOCK, "--genkey", "secret", f"{folder}/ta.key")
+    run(STOCK, "--genkey", "tls-crypt-v2-server", f"{folder}/v2s.key")
     for name in v2_clients:
-        run(OPENVPN, "--tls-crypt-v2", f"{folder}/v2s.key", "--genkey", "tls-crypt-v2-client", f"{folder}/{name}.v2")
+        run(STOCK, "--tls-crypt-v2", f"{folder}/v2s.key", "--genkey", "tls-crypt-v2-client", f"{folder}/{name}.v2")
 
 
 def wrap_lines(folder, wrap, client=None):

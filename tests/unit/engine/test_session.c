@@ -57,6 +57,48 @@ static void ask_for_mtu(void)
 	ck_assert(job.attention);
 }
 
+/* OpenVPN 3 answers a server's soft reset with TLS as its message 0. */
+START_TEST(a_client_without_a_soft_reset_of_its_own_is_renegotiated_with)
+{
+	connect_both();
+	vpn_session_renegotiate(p->sessions[SERVER], p->now);
+	ck_assert(negotiation_again(p->sessions[CLIENT], false, p->now));
+	struct negotiation *n = p->sessions[CLIENT]->negotiation;
+	send_window_clear(&n->out);
+	ck_assert(send_window_init(&n->out, 0, 2000));
+	pair_run(p, 5000);
+	ck_assert_uint_eq(p->rekeyed[SERVER], 1);
+	ck_assert_uint_eq(p->rekeyed[CLIENT], 1);
+}
+END_TEST
+
+/* When the last thing before a death was a renegotiation and the client still sends with the key before it, that one is
+ * still good a while later; what it hears does not move it. */
+START_TEST(an_adopted_session_does_not_renegotiate_before_its_client_uses_the_newest_key)
+{
+	p->settings[SERVER].ping_restart_ms = p->settings[CLIENT].ping_restart_ms = 0;
+	connect_both();
+	vpn_session_renegotiate(p->sessions[SERVER], p->now);
+	pair_run(p, 2000);
+	ck_assert_uint_eq(p->rekeyed[SERVER], 1);
+	vpn_ms made = p->now;
+	pair_kill_and_adopt(p, SERVER, 100);
+	for (unsigned i = 0; i < 200; i++) {
+		p->sessions[CLIENT]->send_from = p->now + 1000;
+		ck_assert_int_eq(pair_send(p, CLIENT, i, 100), FATE_NONE);
+		pair_run(p, 100);
+	}
+	ck_assert_uint_eq(p->rekeyed[SERVER], 1);
+	ck_assert_uint_eq(p->arrived[SERVER], 200);
+	p->sessions[CLIENT]->send_from = p->now;
+	while (p->now < made + 70000) {
+		ck_assert_int_eq(pair_send(p, SERVER, 0, 100), FATE_NONE);
+		pair_run(p, 1000);
+	}
+	ck_assert_uint_eq(p->rekeyed[SERVER], 2);
+}
+END_TEST
+
 START_TEST(an_occ_question_is_answered_once)
 {
 	connect_both();
@@ -286,6 +328,8 @@ static void add(TCase *t)
 {
 	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, set_up, tear_down);
+	tcase_add_test(t, a_client_without_a_soft_reset_of_its_own_is_renegotiated_with);
+	tcase_add_test(t, an_adopted_session_does_not_renegotiate_before_its_client_uses_the_newest_key);
 	tcase_add_test(t, an_occ_question_is_answered_once);
 	tcase_add_test(t, an_unanswered_question_does_not_keep_a_leaving_session_awake);
 	tcase_add_test(t, a_wanted_renegotiation_does_not_keep_a_leaving_session_awake);
