@@ -9,7 +9,6 @@
 #include "shm/leases.h"
 #include "shm/routes.h"
 #include "shm/stats.h"
-#include "worker/orders.h"
 #include "worker/tunnel_facts.h"
 
 #include <arpa/inet.h>
@@ -343,7 +342,7 @@ bool admit_activate(struct worker *w, struct session *s)
 	note_session(w, s, EVENT_CONNECTED, 0, inner);
 	session_log(w, s, 1, "connected: %s%s, %s, peer-id %u, worker %u", inner, six, s->identity.cipher, s->slot,
 		w->born->index);
-	order_send(w->born->orders_fd, ANSWER_CHANGED, 0, NULL, 0, -1);
+	w->changed = true;
 	return true;
 }
 
@@ -362,5 +361,5 @@ void admit_withdraw(struct worker *w, struct session *s)
 	if (s->identity.lease6 != LEASE_NONE && s->identity.lease6 != s->identity.lease4)
 		lease_release(w->shm, s->identity.lease6, s->slot, s->generation);
 	if (s->active)
-		order_send(w->born->orders_fd, ANSWER_CHANGED, 0, NULL, 0, -1);
+		w->changed = true;
 }

@@ -125,6 +125,8 @@ struct worker {
 	uint32_t blamed; /* the session our predecessor was at work on when it died; PEER_NONE */
 	int verb;
 	bool stopping, leaving, master_gone;
+	bool changed;          /* who is connected: the master is told, not for each one in a crowd */
+	mono_ms changed_at;    /* not before */
 	mono_ms stop_at;       /* when a stop ends at the latest */
 	mono_ms publish_at, secret_at;
 	uint32_t publish_from;  /* the slot that the walk goes on at */

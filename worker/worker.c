@@ -34,6 +34,7 @@ enum {
 	ORPHAN_MS = 4000,  /* how long we go on telling clients once the master is gone */
 	SESSION_LINES_MAX = 20, /* a second, of what one peer can cause */
 	HELPER_RETRY_MS = 20,
+	CHANGED_MS = 100, /* how often the master is told that clients came or went */
 };
 
 /* -- last words -- */
@@ -495,6 +496,8 @@ static mono_ms next_wake(const struct worker *w)
 	at = mono_earlier(at, w->move_look_at);
 	if (w->helper_first)
 		at = mono_earlier(at, w->now + HELPER_RETRY_MS);
+	if (w->changed)
+		at = mono_earlier(at, w->changed_at);
 	return w->stopping ? mono_earlier(at, w->stop_at) : at;
 }
 
@@ -504,6 +507,11 @@ static void chores(struct worker *w)
 	control_timers(w);
 	if (w->now >= w->publish_at)
 		publish(w);
+	if (w->changed && w->now >= w->changed_at) {
+		w->changed = false;
+		w->changed_at = w->now + CHANGED_MS;
+		order_send(w->born->orders_fd, ANSWER_CHANGED, 0, NULL, 0, -1);
+	}
 	if (w->now >= w->secret_at)
 		share_secret(w);
 	if (w->now >= w->move_look_at)

@@ -2,6 +2,7 @@
  * Settings to a context: PEM texts read, lists translated, everything that a handshake will need checked
  * before the first one. What only one library has is in its own file. */
 #include "common/tls/certificate.h"
+#include "common/tls/kept_chains.h"
 #include "common/tls/tls_inside.h"
 
 #include <openssl/err.h>
@@ -62,8 +63,9 @@ static bool copy_policy(struct peer_policy *out, const struct tls_settings *from
 	return true;
 }
 
-/* A store of the CA and the CRLs of `crl_pem` (may be NULL). */
-static X509_STORE *store_new(STACK_OF(X509) * ca, const char *crl_pem, char error[TLS_REASON_MAX])
+/* A store of the CA and the CRLs of `crl_pem` (may be NULL); `chains` (may be NULL) are those it finds good. */
+static X509_STORE *store_new(
+	STACK_OF(X509) * ca, const char *crl_pem, struct kept_chains *chains, char error[TLS_REASON_MAX])
 {
 	X509_STORE *store = X509_STORE_new();
 	STACK_OF(X509_CRL) *crls = NULL;
@@ -84,6 +86,8 @@ static X509_STORE *store_new(STACK_OF(X509) * ca, const char *crl_pem, char erro
 	}
 	if (ok)
 		X509_STORE_set_depth(store, TLS_CHAIN_MAX);
+	if (ok && chains)
+		kept_chains_begin(chains, store, crls);
 	crls_free(crls);
 	ERR_clear_error();
 	if (!ok) {
@@ -101,7 +105,9 @@ static bool use_ca(
 	context->ca = pem_certificates(settings->ca_pem);
 	if (!context->ca)
 		return complain(error, "ca: not a PEM text of certificates");
-	context->store = store_new(context->ca, settings->crl_pem, error);
+	if (settings->server && !(context->chains = calloc(1, sizeof *context->chains)))
+		return complain(error, "out of memory");
+	context->store = store_new(context->ca, settings->crl_pem, context->chains, error);
 	if (!context->store)
 		return false;
 	for (size_t i = 0; settings->server && i < (size_t)sk_X509_num(context->ca); i++)
@@ -122,7 +128,7 @@ static bool add_to_chain(struct tls_context *context, STACK_OF(X509) * list, siz
  * stock does: peers may know the root alone. That it cannot be found is no error. */
 static bool chain_from_ca(struct tls_context *context, X509 *leaf)
 {
-	X509_STORE *store = context->ca ? store_new(context->ca, NULL, (char[TLS_REASON_MAX]){ 0 }) : NULL;
+	X509_STORE *store = context->ca ? store_new(context->ca, NULL, NULL, (char[TLS_REASON_MAX]){ 0 }) : NULL;
 	X509_STORE_CTX *search = X509_STORE_CTX_new();
 	STACK_OF(X509) *chain = NULL;
 	bool ok = true;
@@ -276,6 +282,7 @@ void tls_context_free(struct tls_context **context)
 	free(c->policy.fingerprints);
 	X509_STORE_free(c->store);
 	certificates_free(c->ca);
+	free(c->chains);
 	SSL_CTX_free(c->library);
 	library_clear(c);
 	free(c);
@@ -286,7 +293,7 @@ bool tls_context_set_crl(struct tls_context *context, const char *crl_pem, char 
 	error[0] = '\0';
 	if (!context->ca)
 		return complain(error, "crl-verify: a CRL needs a CA");
-	X509_STORE *store = store_new(context->ca, crl_pem, error);
+	X509_STORE *store = store_new(context->ca, crl_pem, context->chains, error);
 	if (!store)
 		return false;
 	X509_STORE_free(context->store); /* negotiations under way hold their own reference */

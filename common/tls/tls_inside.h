@@ -28,6 +28,7 @@ struct peer_policy {
 	unsigned fingerprint_count;
 };
 
+struct kept_chains;
 struct library_extra; /* what the chosen library's file needs besides; may stay NULL */
 
 struct tls_context {
@@ -36,6 +37,7 @@ struct tls_context {
 	bool server;
 	STACK_OF(X509) * ca; /* what a new store is built of */
 	X509_STORE *store;   /* CA and CRL; each negotiation holds its own reference, so it can be swapped */
+	struct kept_chains *chains; /* that `store` found good; NULL: none are kept */
 	struct peer_policy policy;
 };
 

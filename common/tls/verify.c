@@ -5,6 +5,7 @@
 #include "common/base/secret.h"
 #include "common/base/text.h"
 #include "common/tls/certificate.h"
+#include "common/tls/kept_chains.h"
 #include "common/tls/tls_inside.h"
 
 #include <openssl/err.h>
@@ -174,6 +175,16 @@ static int refused(X509_STORE_CTX *chain, int error)
 	return 0;
 }
 
+/* NULL, or what is wrong with which certificate of a chain that the library found good. */
+static const char *judge_chain(struct tls *tls, X509_STORE_CTX *chain, X509 **weak, int *depth)
+{
+	const char *wrong = chain_weakness(
+		X509_STORE_CTX_get0_chain(chain), tls->context->policy.profile, weak, depth);
+	if (!wrong)
+		kept_chains_add(tls->context->chains, chain);
+	return wrong;
+}
+
 int verify_peer(X509_STORE_CTX *chain, void *unused)
 {
 	(void)unused;
@@ -184,15 +195,15 @@ int verify_peer(X509_STORE_CTX *chain, void *unused)
 	int depth = 0;
 	const char *wrong = NULL;
 
-	if (policy->has_ca) {
+	if (policy->has_ca && !kept_chains_has(tls->context->chains, chain)) {
 		X509_STORE_CTX_set_verify_cb(chain, each_certificate);
 		if (X509_verify_cert(chain) != 1) {
 			int error = X509_STORE_CTX_get_error(chain);
 			refuse_for_library(tls, chain);
 			return refused(chain, error == X509_V_OK ? X509_V_ERR_UNSPECIFIED : error);
 		}
-		wrong = chain_weakness(X509_STORE_CTX_get0_chain(chain), policy->profile, &weak, &depth);
-	} else {
+		wrong = judge_chain(tls, chain, &weak, &depth);
+	} else if (!policy->has_ca) {
 		/* Pinned by its fingerprint: like stock, nothing that an issuer vouches for counts. */
 		wrong = certificate_key_weakness(leaf, policy->profile);
 	}
