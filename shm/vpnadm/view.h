@@ -49,7 +49,8 @@ struct command {
 	const char *ending;	     /* of the file that it opens; NULL: ".stats" */
 };
 extern const struct command command_status, command_clients, command_workers, command_fates, command_events,
-	command_prometheus;
+	command_prometheus, command_kill, command_reload, command_upgrade, command_drain, command_undrain,
+	command_log_level, command_trace;
 
 enum { TEXT_ROOM = 4 * STATS_LISTENER_ROOM + 1 };
 

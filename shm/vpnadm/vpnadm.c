@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * vpnadm: what a hub is doing, read from its files without asking it. Changes nothing.
+ * vpnadm: what a hub is doing, read from its files without asking it; and what it is to do, by its control socket.
  * Exit status: 0 it runs, 1 an error, 3 it does not run (what it left is printed all the same). */
 #include "shm/vpnadm/view.h"
 
@@ -11,7 +11,8 @@ enum { MOST_HUBS = 64, MOST_OPTIONS = 32 };
 enum { OPTION_NAME = 1, OPTION_DIR, OPTION_JSON };
 
 static const struct command *const commands[] = { &command_status, &command_clients, &command_workers,
-	&command_fates, &command_events, &command_prometheus };
+	&command_fates, &command_events, &command_prometheus, &command_kill, &command_reload,
+	&command_upgrade, &command_drain, &command_undrain, &command_log_level, &command_trace };
 
 static void usage(FILE *out)
 {
