@@ -31,6 +31,7 @@ static void config_defaults(struct config *c)
 	c->user = "nobody";
 	c->group = "nogroup";
 	c->runtime_dir = "/run/vpnserverd";
+	c->live_revoke = true;
 	c->steering = true;
 	c->offload = true;
 	c->verb = 1;

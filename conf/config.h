@@ -184,6 +184,7 @@ struct config {
 	unsigned workers;         /* hub.workers; 0: one per CPU */
 	const char *name;         /* hub.name: of this hub, default from the config file's name */
 	const char *runtime_dir;  /* hub.runtime-dir, default /run/vpnserverd */
+	bool live_revoke;         /* hub.live-revoke on|off: who is revoked goes at once, default on */
 	bool steering;            /* hub.steering on|off: bpf() steering, default on */
 	bool offload;             /* hub.offload on|off: super packets to and from kernel and network, default on */
 	int verb, mute;

@@ -145,6 +145,14 @@ void read_hub_runtime_dir(struct parse *p, const struct line *line)
 		line_error(p, line, "/run/vpnserverd", "the directory must be absolute");
 }
 
+void read_hub_live_revoke(struct parse *p, const struct line *line)
+{
+	static const char *const words[] = { "off", "on", NULL };
+	int choice = value_choice(p, line, 1, words);
+	if (choice >= 0)
+		p->config->live_revoke = choice == 1;
+}
+
 void read_hub_steering(struct parse *p, const struct line *line)
 {
 	static const char *const words[] = { "off", "on", NULL };

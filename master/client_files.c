@@ -75,6 +75,22 @@ int client_file_read(const char *directory, const char *name, char **text, size_
 	return fd < 0 ? error : read_all(fd, CLIENT_FILE_MAX, text, len);
 }
 
+int client_file_newer(const char *directory, const char *name, long long unix_s)
+{
+	struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS };
+	struct stat about;
+	int dir = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (dir < 0)
+		return errno == ENOENT ? -ENOTDIR : -errno;
+	int fd = (int)syscall(SYS_openat2, dir, name, &how, sizeof(how));
+	int error = fd < 0 || fstat(fd, &about) < 0 ? -errno : 0;
+	close(dir);
+	if (fd >= 0)
+		close(fd);
+	return error ? error : about.st_ctim.tv_sec > unix_s || about.st_mtim.tv_sec > unix_s;
+}
+
 int answer_file_make(const char *tmp_dir, const char *stem, char path[CLIENT_PATH_MAX])
 {
 	int written = snprintf(path, CLIENT_PATH_MAX, "%s/%s_XXXXXX.tmp", tmp_dir, stem);

@@ -16,6 +16,9 @@ bool client_file_name(const char *common_name, char *out, size_t room);
  * (free it), -ENOENT: there is none; another negative errno. */
 int client_file_read(const char *directory, const char *name, char **text, size_t *len);
 
+/* Was it written (or put there) after that second? 1, 0; -ENOENT: there is none; another negative errno. */
+int client_file_newer(const char *directory, const char *name, long long unix_s);
+
 /* An empty file of our own in `tmp_dir`, mode 0600; its path in `path`. 0 or a negative errno. */
 int answer_file_make(const char *tmp_dir, const char *stem, char path[CLIENT_PATH_MAX]);
 /* What it holds, at most `limit` bytes, terminated; free it. 0, -EFBIG, or another negative errno. */

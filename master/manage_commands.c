@@ -135,24 +135,46 @@ static void hold(struct manage *g, struct manage_client *c, char **words, unsign
 	}
 }
 
+/* What a reload would do, line by line; nothing is changed. */
+static void dry_run(struct manage *g, struct manage_client *c)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+	int status = out ? reload_plan(g->master, out) : 1;
+
+	if (out && fclose(out) == 0)
+		client_say_text(c, text, len);
+	free(text);
+	client_say(c, status ? "ERROR: a reload would fail" : "SUCCESS: a reload would go through");
+}
+
 static void reload_command(struct manage *g, struct manage_client *c, char **words, unsigned count)
 {
 	struct master *m = g->master;
-	unsigned before = m->now.number;
 	uint64_t asker = c->id;
 
-	(void)words, (void)count;
+	if (count > 1 && strcmp(words[1], "dry-run") == 0) {
+		dry_run(g, c);
+		return;
+	}
+	if (count > 1) {
+		client_say(c, "ERROR: reload takes dry-run or nothing");
+		return;
+	}
 	g->relay_to = asker; /* what the log is told meanwhile is the answer's first part */
-	reload(m);
+	bool good = reload(m);
 	g->relay_to = 0;
 	if (!(c = client_by_id(g, asker)))
 		return;
-	if (m->now.number != before)
-		client_say(c, "SUCCESS: the configuration is read, workers are replaced one after another");
+	if (!good)
+		client_say(c, "ERROR: the reload failed, everything stays as it was");
 	else if (m->reload_again)
 		client_say(c, "SUCCESS: another reload is going on, this one follows");
+	else if (m->before.config)
+		client_say(c, "SUCCESS: the configuration is read, workers are replaced one after another");
 	else
-		client_say(c, "ERROR: the reload failed, everything stays as it was");
+		client_say(c, "SUCCESS: the configuration is read and in force");
 }
 
 static void drain(struct manage *g, struct manage_client *c, char **words, unsigned count)
@@ -188,7 +210,7 @@ static const struct command_row rows[] = {
 	{ "mute", 0, 1, ORDERS, mute, "[N]", "at most N log lines of a kind in a row; shows it if not given" },
 	{ "pid", 0, 0, 0, pid, "", "process id of the hub" },
 	{ "quit", 0, 0, 0, leave, "", "the same as exit" },
-	{ "reload", 0, 0, NEEDS_HUB | ORDERS, reload_command, "", "reads the configuration again; clients stay" },
+	{ "reload", 0, 1, NEEDS_HUB | ORDERS, reload_command, "[dry-run]", "reads the configuration again; clients stay; dry-run: only says what would happen" },
 	{ "signal", 1, 1, ORDERS, signal_command, "SIGNAL", "SIGHUP, SIGTERM, SIGUSR1 or SIGUSR2" },
 	{ "state", 0, 2, 0, state_command, "[on|off] [N|all]", "states of the hub, like log; the present one if not given" },
 	{ "status", 0, 1, NEEDS_HUB, status_command, "[1|2|3]", "clients and routes in the form of that status-version" },

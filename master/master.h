@@ -18,6 +18,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
@@ -112,6 +113,7 @@ struct master {
 	char lock_path[256];
 
 	span_ms tick;			   /* TICK_MS, unless a test wants time to pass faster */
+	bool check_sessions;		   /* somebody may be there who may not */
 	bool reload_again;		   /* a SIGHUP came during a reload */
 	mono_ms keyholder_born_at;	   /* the last replacement */
 	mono_ms keyholder_at;		   /* when to try again; MONO_NEVER */
@@ -179,7 +181,8 @@ void drain_go_on(struct master *m);
 void drain_dead(struct master *m, unsigned index);
 
 /* reload.c */
-void reload(struct master *m);
+/* False: it failed, everything stays as it was, the log says why. */
+bool reload(struct master *m);
 /* Puts into `fresh` what only a restart can change, as it was `born`; the directives that wanted otherwise
  * are listed in `changed`. Pointers into born's memory: that must live on. */
 void reload_keep_born(struct config *fresh, const struct config *born, char *changed, size_t room);
@@ -189,10 +192,23 @@ void reload_undo(struct master *m);
 void reload_settled(struct master *m);
 /* The keyholder died: another one, and workers with channels to it. */
 void keyholder_reborn(struct master *m);
-/* Reads the CRL file again if it changed and sends it to the workers. */
+/* What a reload would do, for people; changes nothing. 0, or 1: it would fail (`out` says why). */
+int reload_plan(struct master *m, FILE *out);
+
+/* crl.c: reads the CRL file again if it changed and sends it to the workers. */
 void crl_watch(struct master *m);
+/* All workers are sent it once more, whatever they have. */
+void crl_resend(struct master *m);
 /* Puts into the statistics until when certificate and CRL are good. */
 void publish_dates(struct master *m);
+
+/* sessions.c: what the plan says about sessions, told to their owners. */
+struct reload_plan;
+/* Ends those of this fate and of stronger ones (enum plan_fate). */
+void sessions_end(struct master *m, const struct reload_plan *plan, int at_least);
+void sessions_update(struct master *m, const struct reload_plan *plan);
+/* Ends those that may not be there by the present configuration: after a new CRL, or a birth. */
+void sessions_check(struct master *m);
 /* Opens the log as the configuration says. */
 int log_configure(const struct config *config);
 

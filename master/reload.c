@@ -1,23 +1,25 @@
 /* SPDX-License-Identifier: MIT
  * SIGHUP: the configuration is read again, what can change does, workers are replaced one after another and
- * their sessions live on. If anything is wrong, everything stays as it was. Also the CRL, which is looked at
- * every second. */
+ * their sessions live on. If anything is wrong, everything stays as it was. What it will mean for whom is
+ * reload_plan.c's business. */
 #include "common/base/secret.h"
-#include "common/tls/tls.h"
 #include "master/findings.h"
 #include "master/log.h"
 #include "master/manage.h"
 #include "master/helper_plan.h"
 #include "master/master.h"
+#include "master/runtime.h"
+#include "master/reload_plan.h"
 #include "master/scripts.h"
 #include "worker/orders.h"
+#include "worker/worker.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char RELOAD_FAILED[] = "Running; the last reload failed, the log says why";
@@ -166,18 +168,6 @@ static bool generation_keyholder(struct master *m, struct generation *g, char er
 	return keyholder_start(&birth, &g->keyholder, error) == 0;
 }
 
-static struct config *read_again(struct master *m)
-{
-	struct findings findings = { 0 };
-	struct conf_report report = { .problem = findings_add, .context = &findings };
-	if (m->start_directory >= 0 && fchdir(m->start_directory) < 0)
-		log_line(LOG_LEVEL_NOTICE, "WARNING: the directory we were started in is gone");
-	struct config *fresh = config_read(m->argc, m->argv, &report);
-	findings_log(&findings);
-	findings_clear(&findings);
-	return fresh;
-}
-
 static void enter_directory(const struct config *config)
 {
 	if (config->cd && chdir(config->cd) < 0)
@@ -193,71 +183,224 @@ static void change_helper(struct master *m)
 		scripts_helper_again(m);
 }
 
-void reload(struct master *m)
+/* -- a new generation: everything that can be wrong is found before anything changes -- */
+
+static size_t signs_nothing(
+	void *context, uint16_t algorithm, const uint8_t *input, size_t input_len, uint8_t *signature, size_t room)
 {
-	log_line(LOG_LEVEL_NOTICE, "SIGHUP received: reading the configuration again");
-	char error[KEYHOLDER_ERROR_MAX] = "errors in the configuration", changed[512];
-	struct generation fresh = { .number = m->generations + 1,
+	(void)context;
+	(void)algorithm;
+	(void)input;
+	(void)input_len;
+	(void)signature;
+	(void)room;
+	return 0;
+}
+
+/* Would a worker start with it? */
+static bool worker_would_start(const struct config *config, char error[KEYHOLDER_ERROR_MAX])
+{
+	char why[VPN_ERROR_TEXT], warning[VPN_ERROR_TEXT];
+	vpn_endpoint *endpoint = worker_endpoint(config, signs_nothing, NULL, why, warning);
+	if (!endpoint) {
+		snprintf(error, KEYHOLDER_ERROR_MAX, "%s", why);
+		return false;
+	}
+	vpn_endpoint_free(&endpoint);
+	return true;
+}
+
+/* Reads it; what is wrong with the files stands in `findings`, otherwise in `error`. We are in its directory
+ * afterwards. */
+static bool prepare(struct master *m, struct generation *fresh, struct findings *findings, char *changed, size_t room,
+	char error[KEYHOLDER_ERROR_MAX])
+{
+	struct conf_report report = { .problem = findings_add, .context = findings };
+
+	*fresh = (struct generation){ .number = m->generations + 1,
 		.key = { .key_fd = -1, .passphrase_fd = -1 },
 		.keyholder = { .pid = -1, .control = -1 } };
-	if (m->before.config) {
-		log_line(LOG_LEVEL_NOTICE,
-			"The reload before this one is still going on: it is finished first");
-		m->reload_again = true;
-		return;
-	}
-	notify_reloading(&m->notify, "Reading the configuration again");
-	fresh.config = read_again(m);
-	if (!fresh.config)
-		goto failed;
-	if (scripts_wanted_ever(fresh.config) && !scripts_wanted_ever(m->born)) {
-		snprintf(error, sizeof(error),
+	snprintf(error, KEYHOLDER_ERROR_MAX, "errors in the configuration");
+	if (m->start_directory >= 0 && fchdir(m->start_directory) < 0)
+		log_line(LOG_LEVEL_NOTICE, "WARNING: the directory we were started in is gone");
+	fresh->config = config_read(m->argc, m->argv, &report);
+	if (!fresh->config)
+		return false;
+	if (scripts_wanted_ever(fresh->config) && !scripts_wanted_ever(m->born)) {
+		snprintf(error, KEYHOLDER_ERROR_MAX,
 			"it names scripts and the hub was started without any: this takes a restart");
-		goto failed;
+		return false;
 	}
-	reload_keep_born(fresh.config, m->born, changed, sizeof(changed));
-	enter_directory(fresh.config);
-	if ((fresh.config->key.path || fresh.config->key.bytes) &&
-		key_source_open(fresh.config, &m->now.key, &fresh.key, error))
-		goto failed;
-	m->reading = fresh.config; /* for the keyholder to forget */
-	bool held = generation_keyholder(m, &fresh, error);
-	m->reading = NULL;
-	if (!held)
-		goto failed;
+	reload_keep_born(fresh->config, m->born, changed, room);
+	enter_directory(fresh->config);
+	if (!worker_would_start(fresh->config, error))
+		return false;
+	return (!fresh->config->key.path && !fresh->config->key.bytes) ||
+	       key_source_open(fresh->config, &m->now.key, &fresh->key, error) == 0;
+}
 
-	if (changed[0])
-		log_line(LOG_LEVEL_NOTICE,
-			"WARNING: a change of these takes a restart, they stay as they are: %s", changed);
+static bool start_keyholder(struct master *m, struct generation *fresh, char error[KEYHOLDER_ERROR_MAX])
+{
+	m->reading = fresh->config; /* for the keyholder to forget */
+	bool held = generation_keyholder(m, fresh, error);
+	m->reading = NULL;
+	return held;
+}
+
+/* The key's file is not read here: another file, or another time, may be another key. */
+static bool same_key(const struct generation *a, const struct generation *b)
+{
+	struct stat x, y;
+	if (a->key.key_fd < 0 || b->key.key_fd < 0)
+		return a->key.key_fd == b->key.key_fd;
+	if (a->config->key.path && strcmp(a->config->key.path, "[inline]") == 0)
+		return true; /* it stands in the configuration: compared there */
+	return fstat(a->key.key_fd, &x) == 0 && fstat(b->key.key_fd, &y) == 0 && same_file(&x, &y);
+}
+
+int reload_plan(struct master *m, FILE *out)
+{
+	char error[KEYHOLDER_ERROR_MAX], changed[512];
+	struct findings findings = { 0 };
+	struct generation fresh;
+	struct reload_plan plan = { 0 };
+
+	bool good = prepare(m, &fresh, &findings, changed, sizeof(changed), error) && start_keyholder(m, &fresh, error);
+	findings_print(out, &findings);
+	findings_clear(&findings);
+	if (good && !plan_make(&plan, m->now.config, fresh.config)) {
+		snprintf(error, sizeof(error), "out of memory");
+		good = false;
+	}
+	if (good) {
+		plan.new_workers |= !same_key(&m->now, &fresh);
+		plan_print(&plan, m->shm, out);
+	} else {
+		fprintf(out, "a reload would fail and change nothing: %s\n", error);
+	}
+	plan_clear(&plan);
+	generation_end(m, &fresh);
+	enter_directory(m->now.config);
+	return good ? 0 : 1;
+}
+
+/* -- and into office -- */
+
+static void log_change(void *context, const char *directive, enum conf_effect effect, const char *how)
+{
+	(void)context;
+	log_line(LOG_LEVEL_NOTICE, "reload: %s %s: %s", directive, how, config_effect_text(effect));
+}
+
+/* What master, log and helper do differently now. */
+static void settings_in_office(struct master *m)
+{
+	memset(&m->crl_seen, 0, sizeof(m->crl_seen));
+	publish_dates(m);
+	log_configure(m->now.config);
+	manage_reloaded(m);
+	change_helper(m);
+	m->status_at = m->now.config->status_file ? master_now() : MONO_NEVER;
+}
+
+/* Those whom the new settings do not allow any more, and those who can be told them. */
+static void tell_sessions(struct master *m, const struct reload_plan *plan)
+{
+	sessions_end(m, plan, PLAN_RECONNECT);
+	sessions_update(m, plan);
+}
+
+/* Nothing that workers know differs: they stay, and so does the keyholder. */
+static void change_in_place(struct master *m, struct generation *fresh, const struct reload_plan *plan)
+{
+	struct generation old = m->now;
+	const struct file_text *a = &old.config->crl, *b = &fresh->config->crl;
+	bool other_crl = a->len != b->len || (a->len && memcmp(a->bytes, b->bytes, a->len) != 0);
+
+	m->now.config = fresh->config;
+	m->now.crl_text = NULL;
+	fresh->config = NULL;
+	old.key = fresh->key; /* that one goes */
+	old.keyholder = fresh->keyholder;
+	settings_in_office(m);
+	if (other_crl)
+		crl_resend(m);
+	supervise_order_all(m, ORDER_VERB, m->now.config->verb);
+	tell_sessions(m, plan);
+	master_note(m, EVENT_RELOAD_DONE, 0, NULL);
+	log_line(LOG_LEVEL_NOTICE, "Reload done: no worker had to be replaced");
+	generation_end(m, &old);
+	notify_ready(&m->notify, "Running");
+}
+
+static void roll(struct master *m, struct generation *fresh)
+{
 	supervise_unwatch_keyholder(m);
 	m->before = m->now;
-	m->now = fresh;
+	m->now = *fresh;
 	m->generations++;
 	m->keyholder_born_at = master_now();
 	m->keyholder_at = MONO_NEVER;
-	memset(&m->crl_seen, 0, sizeof(m->crl_seen));
-	log_configure(m->now.config);
-	manage_reloaded(m);
 	supervise_watch_keyholder(m);
-	change_helper(m);
-	m->status_at = m->now.config->status_file ? master_now() : MONO_NEVER;
-	atomic_fetch_add(&m->stats->header->reloads, 1);
-	atomic_store(&m->stats->header->reloaded_unix, time(NULL));
-	publish_dates(m);
-	master_note(m, EVENT_RELOAD_BEGUN, 0, changed[0] ? changed : NULL);
+	settings_in_office(m);
 	log_line(LOG_LEVEL_NOTICE, "Configuration read, workers are replaced one after another");
 	if (!roster_resize(m, roster_wanted(m, m->now.config)))
 		log_line(LOG_LEVEL_NOTICE,
 			"WARNING: hub.workers %u: there is room for %u until the next restart, so it is that many",
 			m->now.config->workers, m->seat_count);
 	supervise_roll(m);
-	return;
+}
+
+bool reload(struct master *m)
+{
+	log_line(LOG_LEVEL_NOTICE, "SIGHUP received: reading the configuration again");
+	char error[KEYHOLDER_ERROR_MAX], changed[512], summary[PLAN_SUMMARY_MAX];
+	struct findings findings = { 0 };
+	struct generation fresh;
+	struct reload_plan plan = { 0 };
+	struct plan_counts counts;
+	if (m->before.config) {
+		log_line(LOG_LEVEL_NOTICE,
+			"The reload before this one is still going on: it is finished first");
+		m->reload_again = true;
+		return true;
+	}
+	notify_reloading(&m->notify, "Reading the configuration again");
+	bool good = prepare(m, &fresh, &findings, changed, sizeof(changed), error);
+	findings_log(&findings);
+	findings_clear(&findings);
+	if (!good)
+		goto failed;
+	snprintf(error, sizeof(error), "out of memory");
+	if (!plan_make(&plan, m->now.config, fresh.config))
+		goto failed;
+	plan.new_workers |= !same_key(&m->now, &fresh);
+	if (plan.new_workers && !start_keyholder(m, &fresh, error))
+		goto failed;
+
+	config_changes(m->now.config, fresh.config, log_change, NULL);
+	if (changed[0])
+		log_line(LOG_LEVEL_NOTICE,
+			"WARNING: a change of these takes a restart, they stay as they are: %s", changed);
+	plan_count(&plan, m->shm, &counts);
+	log_line(LOG_LEVEL_NOTICE, "reload: %s", plan_summary(&counts, summary));
+	atomic_fetch_add(&m->stats->header->reloads, 1);
+	atomic_store(&m->stats->header->reloaded_unix, time(NULL));
+	master_note(m, EVENT_RELOAD_BEGUN, 0, summary);
+	if (plan.new_workers)
+		roll(m, &fresh);
+	else
+		change_in_place(m, &fresh, &plan);
+	plan_clear(&plan);
+	return true;
 failed:
+	plan_clear(&plan);
 	master_note(m, EVENT_RELOAD_FAILED, 0, error);
 	log_line(LOG_LEVEL_ERROR, "Reload failed, everything stays as it was: %s", error);
 	generation_end(m, &fresh);
 	enter_directory(m->now.config);
 	notify_ready(&m->notify, RELOAD_FAILED);
+	return false;
 }
 
 void reload_undo(struct master *m)
@@ -271,12 +414,8 @@ void reload_undo(struct master *m)
 	m->before = (struct generation){ .key = { .key_fd = -1, .passphrase_fd = -1 },
 		.keyholder = { .pid = -1, .control = -1 } };
 	m->reload_again = false;
-	memset(&m->crl_seen, 0, sizeof(m->crl_seen));
-	publish_dates(m);
-	log_configure(m->now.config);
-	change_helper(m);
+	settings_in_office(m);
 	roster_resize(m, roster_wanted(m, m->now.config));
-	m->status_at = m->now.config->status_file ? master_now() : MONO_NEVER;
 	notify_ready(&m->notify, RELOAD_FAILED);
 	if (m->now.key.key_fd >= 0 && m->now.keyholder.pid < 0)
 		keyholder_reborn(m); /* it died while another was in office */
@@ -284,8 +423,13 @@ void reload_undo(struct master *m)
 
 void reload_settled(struct master *m)
 {
+	struct reload_plan plan = { 0 };
 	if (!m->before.config)
 		return;
+	/* Who connected meanwhile counts, too: so it is asked again. */
+	if (plan_make(&plan, m->before.config, m->now.config))
+		tell_sessions(m, &plan);
+	plan_clear(&plan);
 	generation_end(m, &m->before);
 	m->before = (struct generation){ .key = { .key_fd = -1, .passphrase_fd = -1 },
 		.keyholder = { .pid = -1, .control = -1 } };
@@ -322,113 +466,4 @@ void keyholder_reborn(struct master *m)
 	supervise_watch_keyholder(m);
 	m->now.number = ++m->generations;
 	supervise_roll(m);
-}
-
-/* -- the CRL -- */
-
-void publish_dates(struct master *m)
-{
-	const struct config *config = m->now.config;
-	int64_t certificate = 0, crl = 0;
-	if (!config->cert.bytes || !tls_certificate_ends(config->cert.bytes, &certificate))
-		certificate = 0;
-	if (config->crl_is_dir || !config->crl.bytes || !tls_crl_ends(config->crl.bytes, &crl))
-		crl = 0;
-	atomic_store(&m->stats->header->certificate_ends_unix, certificate);
-	atomic_store(&m->stats->header->crl_ends_unix, crl);
-}
-
-static char *read_file(const char *path, size_t *len, struct stat *seen)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* a FIFO must not hold us up */
-	if (fd < 0)
-		return NULL;
-	char *text = NULL;
-	size_t have = 0;
-	if (fstat(fd, seen) == 0 && S_ISREG(seen->st_mode) && seen->st_size < CONFIG_CRL_MAX)
-		text = malloc((size_t)seen->st_size + 1);
-	for (ssize_t n; text && have < (size_t)seen->st_size; have += (size_t)n)
-		if ((n = read(fd, text + have, (size_t)seen->st_size - have)) <= 0)
-			break;
-	close(fd);
-	if (text)
-		text[have] = '\0';
-	*len = have;
-	return text;
-}
-
-/* Would the workers take it? Asked here, so that a worker born later does not fail on what its elders
- * refused. */
-static bool crl_good(const struct config *config, const char *text, char error[TLS_REASON_MAX])
-{
-	char warning[TLS_REASON_MAX];
-	struct tls_settings settings = { .ca_pem = config->ca.bytes };
-	struct tls_context *context = tls_context_new(&settings, error, warning);
-	bool good = context && tls_context_set_crl(context, text, error);
-	if (context)
-		tls_context_free(&context);
-	return good;
-}
-
-/* To those who still need it. */
-static void send_crl(struct master *m, const char *text, size_t len)
-{
-	for (unsigned w = 0; w < m->workers; w++) {
-		if (m->seats[w].orders_fd < 0 || !m->seats[w].crl_owed)
-			continue;
-		/* one each: a worker could move the position of a shared one */
-		int fd = memfd_create("crl", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-		bool sent = fd >= 0 && write(fd, text, len) == (ssize_t)len && lseek(fd, 0, SEEK_SET) == 0 &&
-			    fcntl(fd, F_ADD_SEALS,
-				    F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0 &&
-			    order_send(m->seats[w].orders_fd, ORDER_CRL, 0, NULL, 0, fd);
-		m->seats[w].crl_owed = !sent;
-		if (!sent)
-			log_line(LOG_LEVEL_NOTICE, "WARNING: worker %u could not be told the new CRL yet", w);
-		if (fd >= 0)
-			close(fd);
-	}
-}
-
-static bool same_file(const struct stat *a, const struct stat *b)
-{
-	return a->st_ino == b->st_ino && a->st_dev == b->st_dev && a->st_size == b->st_size &&
-	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
-}
-
-void crl_watch(struct master *m)
-{
-	struct config *config = m->now.config;
-	struct stat seen;
-	if (!config->crl.bytes || config->crl_is_dir || strcmp(config->crl.path, "[inline]") == 0)
-		return;
-	send_crl(m, config->crl.bytes, config->crl.len);
-	if (stat(config->crl.path, &seen) < 0)
-		memset(&seen, 0xff, sizeof(seen)); /* one that is missing is told once, too */
-	if (same_file(&seen, &m->crl_seen))
-		return;
-	m->crl_seen = seen;
-	size_t len = 0;
-	char error[TLS_REASON_MAX] = "cannot be read",
-	     *text = read_file(config->crl.path, &len, &m->crl_seen);
-	bool known = text && len == config->crl.len && memcmp(text, config->crl.bytes, len) == 0;
-	if (known || !text || !crl_good(config, text, error)) {
-		if (!known) {
-			master_note(m, EVENT_CRL_REFUSED, 0, error);
-			log_line(LOG_LEVEL_NOTICE, "WARNING: crl-verify %s: %s; the old one stays in force",
-				config->crl.path, error);
-		}
-		free(text);
-		return;
-	}
-	free(m->now.crl_text);
-	m->now.crl_text = text;
-	config->crl.bytes = text;
-	config->crl.len = len;
-	master_note(m, EVENT_CRL_CHANGED, 0, NULL);
-	publish_dates(m);
-	log_line(LOG_LEVEL_NOTICE, "crl-verify %s: changed, read again", config->crl.path);
-	for (unsigned w = 0; w < m->workers; w++)
-		m->seats[w].crl_owed = true;
-	send_crl(m, text, len);
 }

@@ -182,3 +182,9 @@ int pid_file_write(const char *path)
 	fprintf(r.out, "%ld\n", (long)getpid());
 	return replacement_close(&r);
 }
+
+bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_ino == b->st_ino && a->st_dev == b->st_dev && a->st_size == b->st_size &&
+	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}

@@ -4,6 +4,7 @@
 #ifndef MASTER_RUNTIME_H
 #define MASTER_RUNTIME_H
 
+#include <stdbool.h>
 #include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -42,5 +43,9 @@ int replacement_close(struct replacement *r);
 
 /* Writes our pid into `path`, readable by all. 0 or a negative errno. */
 int pid_file_write(const char *path);
+
+/* The same file with the same content, as far as one can see without reading. */
+struct stat;
+bool same_file(const struct stat *a, const struct stat *b);
 
 #endif

@@ -199,6 +199,7 @@ static void worker_ready(struct master *m, unsigned index)
 		return;
 	m->seats[index].ready = true;
 	m->seats[index].kill_at = MONO_NEVER;
+	m->check_sessions = true; /* an order to its predecessor may have died with it */
 	if (m->seats[index].fresh) {
 		m->seats[index].fresh = false;
 		roster_apply(m);
@@ -375,7 +376,7 @@ void supervise_order_all(struct master *m, unsigned kind, int32_t value)
 {
 	for (unsigned w = 0; w < m->workers; w++)
 		if (m->seats[w].orders_fd >= 0)
-			order_send(m->seats[w].orders_fd, kind, value, NULL, 0, -1);
+			order_send(m->seats[w].orders_fd, (enum order_kind)kind, value, NULL, 0, -1);
 }
 
 void supervise_stop(struct master *m, int exit_status)
@@ -571,6 +572,8 @@ static void on_time(struct master *m)
 		drain_go_on(m);
 		roster_go_on(m);
 		crl_watch(m);
+		if (m->check_sessions)
+			sessions_check(m);
 	}
 }
 

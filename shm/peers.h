@@ -58,6 +58,8 @@ struct peer_identity {
 	uint32_t networks;	     /* behind it, as many as the statistics show */
 	char tls[48];		     /* "TLSv1.3 TLS_AES_256_GCM_SHA384" */
 	char version[24], platform[16]; /* the peer's own words: IV_VER, IV_PLAT */
+	char serial[64];	/* its certificate's, decimal, terminated; "": none */
+	uint8_t fingerprint[32], issuer[32]; /* SHA-256 of its certificate; of its issuer's name */
 };
 _Static_assert(sizeof(struct peer_identity) % 8 == 0, "copied as words");
 

@@ -26,7 +26,7 @@
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
 
-enum { SHM_VERSION = 1, ALIGNMENT = 128, SHM_MAX_ROUTES = 1 << 22 };
+enum { SHM_VERSION = 2, ALIGNMENT = 128, SHM_MAX_ROUTES = 1 << 22 };
 static const uint64_t shm_magic = 0x314d48536e70762eu; /* ".vpnSHM1" */
 
 enum table {

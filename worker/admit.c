@@ -200,6 +200,11 @@ void admit(struct worker *w, struct session *s)
 	snprintf(s->identity.tls, sizeof(s->identity.tls), "%.47s", peer.tls);
 	snprintf(s->identity.version, sizeof(s->identity.version), "%.23s", peer.version);
 	snprintf(s->identity.platform, sizeof(s->identity.platform), "%.15s", peer.platform);
+	snprintf(s->identity.serial, sizeof(s->identity.serial), "%s", peer.serial);
+	memcpy(s->identity.fingerprint, peer.fingerprint, sizeof(s->identity.fingerprint));
+	memcpy(s->identity.issuer, peer.issuer, sizeof(s->identity.issuer));
+	if (peer.proto & VPN_PROTO_PUSH_UPDATE)
+		s->identity.flags |= PEER_FLAG_UPDATES;
 	log_peer(w, s, &peer);
 	if (strlen(peer.common_name) >= sizeof(s->identity.common_name)) {
 		/* Cut, it might be another client's: leases and replacement go by the name. */
@@ -258,6 +263,8 @@ static void keep_routes(struct worker *w, struct session *s, const struct client
 void admit_with(struct worker *w, struct session *s, const char *lines, size_t len)
 {
 	bool bad = false;
+	if (len)
+		s->identity.flags |= PEER_FLAG_OWN;
 	struct client_reading reading = { .problem = note_bad_line, .context = &bad };
 	struct client_settings *own = client_settings_new(w->config->push, w->config->push_count);
 

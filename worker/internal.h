@@ -19,6 +19,7 @@
 #include "shm/events.h"
 #include "shm/peers.h"
 #include "shm/segment.h"
+#include "worker/peer_flags.h"
 #include "worker/batch.h"
 #include "worker/inherited.h"
 #include "worker/loop.h"
@@ -62,12 +63,6 @@ struct session {
 	struct session *move_next, **move_link; /* among those that go; link NULL: it stays */
 	struct client_route *routes; /* networks behind it */
 	unsigned route_count;
-};
-
-/* In peer_identity.flags: what must be known of a session when its worker is gone. */
-enum {
-	PEER_FLAG_ASKED = 1,     /* the helper was asked about it */
-	PEER_FLAG_CONNECTED = 2, /* and its connect step had success: client-disconnect is due */
 };
 
 /* A message that found the helper's channel full. */

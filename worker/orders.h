@@ -35,6 +35,11 @@ struct order {
 	char text[ORDER_TEXT_MAX]; /* `len` bytes, not terminated */
 };
 
+enum order_end {
+	ORDER_END_RESTART = 1, /* the client may come back */
+	ORDER_END_REFUSED,     /* AUTH_FAILED */
+};
+
 /* A list in the text of MOVE and ADOPT; one in front of the text of orders and answers about one session. */
 struct order_session {
 	uint32_t slot, generation;

@@ -189,6 +189,39 @@ static void follow_session(struct worker *w, const struct order *order)
 		trace_session(w, wanted.slot, wanted.generation, order->value);
 }
 
+static void end_sessions(struct worker *w, const struct order *order)
+{
+	bool refused = order->value == ORDER_END_REFUSED;
+	struct order_session which;
+
+	for (size_t at = 0; at + sizeof(which) <= order->len; at += sizeof(which)) {
+		memcpy(&which, order->text + at, sizeof(which));
+		struct session *s = session_find(w, which.slot, which.generation);
+		if (!s)
+			continue; /* another worker's, or over */
+		s->why = refused ? EVENT_WHY_REVOKED : EVENT_WHY_SETTINGS;
+		vpn_session_close(s->engine, refused ? "AUTH_FAILED" : "RESTART",
+			refused ? "its certificate is revoked, or not listed any more" : "its settings changed", STOP_LINGER_MS, w->now);
+		control_serve(w, s);
+	}
+}
+
+static void say_update(struct worker *w, const struct order *order)
+{
+	char text[ORDER_TEXT_MAX + 1];
+
+	memcpy(text, order->text, order->len);
+	text[order->len] = '\0';
+	for (uint32_t slot = 0; slot < w->config->max_clients; slot++) {
+		struct session *s = w->sessions[slot];
+		if (!s || !s->active || !(s->identity.flags & PEER_FLAG_UPDATES) || (s->identity.flags & PEER_FLAG_OWN))
+			continue;
+		if (!vpn_session_say(s->engine, text, w->now))
+			session_log_limited(w, s, 1, "cannot be told of an update");
+		control_serve(w, s);
+	}
+}
+
 static void take_crl(struct worker *w, int fd)
 {
 	char error[VPN_ERROR_TEXT];
@@ -259,6 +292,12 @@ static bool take_orders(void *context)
 		case ORDER_TRACE:
 			follow_session(w, &order);
 			break;
+		case ORDER_END:
+			end_sessions(w, &order);
+			break;
+		case ORDER_SAY:
+			say_update(w, &order);
+			break;
 		case ORDER_RESTART_ALL:
 			stop_sessions(w, "RESTART", "restarted by SIGUSR1");
 			break;
@@ -279,68 +318,11 @@ static bool take_orders(void *context)
 
 /* -- birth -- */
 
-/* Seconds of the configuration; what does not fit is as good as never. */
-static unsigned ms_of(unsigned seconds)
-{
-	return seconds < UINT_MAX / 1000 ? seconds * 1000 : UINT_MAX;
-}
-
 static bool make_endpoint(struct worker *w)
 {
-	const struct config *c = w->config;
 	char error[VPN_ERROR_TEXT], warning[VPN_ERROR_TEXT];
-	vpn_settings s;
 
-	vpn_settings_default(&s, true);
-	s.ca_pem = c->ca.bytes;
-	s.cert_pem = c->cert.bytes;
-	s.extra_certs_pem = c->extra_certs.bytes;
-	s.crl_pem = c->crl.bytes;
-	s.tls_min = c->tls_min;
-	s.tls_max = c->tls_max;
-	s.tls_cipher = c->tls_cipher;
-	s.tls_groups = c->tls_groups;
-	s.profile = (int)c->profile;
-	s.name_check = (int)c->name_check;
-	s.name_wanted = c->name_wanted;
-	s.username_field = c->username_field;
-	s.want_client_usage = c->remote_cert_client;
-	s.want_server_usage = c->remote_cert_server;
-	s.want_key_usage = c->remote_ku_any;
-	s.key_usages = c->remote_ku;
-	s.key_usage_count = c->remote_ku_count;
-	s.extended_usage = c->remote_eku;
-	s.fingerprints = (const uint8_t(*)[32])c->fingerprints;
-	s.fingerprint_count = c->fingerprint_count;
-	s.sign = signing_now;
-	s.sign_context = w;
-	s.wrapping = (int)c->wrap;
-	s.static_key = c->static_key;
-	s.key_direction = c->key_direction;
-	s.auth = c->auth;
-	s.server_key = c->crypt_v2 ? c->crypt_v2_key : NULL;
-	s.force_cookie = c->force_cookie;
-	s.data_ciphers = c->data_ciphers;
-	s.data_ciphers_fallback = c->data_ciphers_fallback;
-	s.replay_window = c->replay_window;
-	s.replay_window_s = c->replay_window_s;
-	s.tun_mtu = c->tun_mtu;
-	s.tun_mtu_max = c->tun_mtu_max;
-	s.told_mtu = c->occ_mtu;
-	s.tls_timeout_ms = ms_of(c->tls_timeout_s);
-	s.hand_window_ms = ms_of(c->hand_window_s);
-	s.tran_window_ms = ms_of(c->tran_window_s);
-	s.reneg_ms = ms_of(c->reneg_s);
-	s.reneg_min_ms = c->reneg_min_s ? ms_of(c->reneg_min_s) : ms_of(c->reneg_s) / 10 * 9;
-	s.reneg_bytes = c->reneg_bytes;
-	s.reneg_packets = c->reneg_packets;
-	s.ping_ms = ms_of(c->ping_s);
-	s.ping_restart_ms = ms_of(c->ping_restart_s);
-	s.session_timeout_ms = ms_of(c->session_timeout_s);
-	s.inactive_ms = ms_of(c->inactive_s);
-	s.inactive_bytes = c->inactive_bytes;
-	s.max_packet_size = c->max_packet_size;
-	w->endpoint = vpn_endpoint_new(&s, error, warning);
+	w->endpoint = worker_endpoint(w->config, signing_now, w, error, warning);
 	if (!w->endpoint)
 		worker_log(w, 0, "worker %u cannot start: %s", w->born->index, error);
 	else if (warning[0] && w->born->index == 0)

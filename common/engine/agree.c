@@ -10,7 +10,7 @@
 static uint32_t client_proto(const struct vpn_endpoint *e)
 {
 	uint32_t all = PROTO_DATA_V2 | PROTO_REQUEST_PUSH | PROTO_TLS_KEY_EXPORT | PROTO_CC_EXIT_NOTIFY | PROTO_DYN_TLS_CRYPT;
-	return all & ~e->proto_mask;
+	return (all & ~e->proto_mask) | e->proto_more;
 }
 
 static void fill_randoms(struct vpn_session *s, struct key_message *m)

@@ -136,6 +136,7 @@ vpn_endpoint *vpn_endpoint_new(const vpn_settings *in, char error[VPN_ERROR_TEXT
 	e->inactive_bytes = in->inactive_bytes;
 	e->max_packet_size = in->max_packet_size;
 	e->proto_mask = in->proto_mask;
+	e->proto_more = in->proto_more;
 	e->epoch = 1;
 	snprintf(e->version, sizeof(e->version), "%s", in->version ? in->version : "2.6.14");
 	snprintf(e->ciphers, sizeof(e->ciphers), "%s", in->data_ciphers);

@@ -30,6 +30,7 @@ enum {
 	VPN_SECRET = 32,
 	VPN_KEPT_ALIGN = 64,
 	VPN_NO_PEER_ID = 0xffffff,
+	VPN_PROTO_PUSH_UPDATE = 1 << 12, /* in vpn_peer.proto: it takes changes of what it was pushed */
 };
 
 enum vpn_wrapping { VPN_WRAP_NONE, VPN_WRAP_AUTH, VPN_WRAP_CRYPT };
@@ -90,6 +91,7 @@ typedef struct vpn_settings {
 	const char *version; /* IV_VER */
 	const char *username, *password; /* NULL: none */
 	uint32_t proto_mask; /* IV_PROTO bits that the client role does not announce (to play an older client) */
+	uint32_t proto_more; /* and bits that it announces beside its own (to play a newer one) */
 } vpn_settings;
 
 void vpn_settings_default(vpn_settings *settings, bool server);
@@ -187,6 +189,7 @@ bool vpn_session_next_event(vpn_session *session, vpn_event *out);
 /* Who the peer is; filled from VPN_EVENT_IDENTIFIED (server) or VPN_EVENT_OPEN (client) on. Borrowed. */
 typedef struct vpn_peer {
 	const char *common_name, *subject, *serial;
+	const uint8_t *fingerprint, *issuer; /* SHA-256 of its certificate and of its issuer's name, 32 bytes each */
 	const char *username, *password; /* empty without; wiped once admitted or refused */
 	const char *peer_info;           /* cleaned lines */
 	const char *version, *platform;

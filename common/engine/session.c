@@ -411,6 +411,8 @@ void vpn_session_peer(const vpn_session *s, vpn_peer *out)
 		.common_name = s->peer.name[0] ? s->peer.name : s->kept->name,
 		.subject = s->peer.subject,
 		.serial = s->peer.serial,
+		.fingerprint = s->peer.fingerprint,
+		.issuer = s->peer.issuer,
 		.username = s->username ? s->username : "",
 		.password = s->password ? s->password : "",
 		.peer_info = s->peer_info_text ? s->peer_info_text : "",

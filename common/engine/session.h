@@ -63,7 +63,7 @@ struct vpn_endpoint {
 	unsigned max_packet_size;
 	char version[32];
 	char *username, *password;
-	uint32_t proto_mask;
+	uint32_t proto_mask, proto_more;
 	struct address_secret secret, secret_before; /* both serve: openers are under way while it changes */
 	int64_t unix_offset; /* Unix seconds at moment 0 of the clock */
 	uint16_t epoch;

@@ -110,6 +110,13 @@ size_t options_text(const struct options_facts *facts, char *out, size_t room);
  * say there is one message with "ping-restart 0", never a bare PUSH_REPLY, which OpenVPN 3 refuses. Options that are
  * empty, have a comma or a byte outside printable ASCII, or are over PUSH_OPTION_MAX are left out. */
 size_t push_reply_write(const char *const *options, size_t count, size_t *at, char *out, size_t room);
+/* The same for PUSH_UPDATE; nothing to say: no message. */
+size_t push_update_write(const char *const *options, size_t count, size_t *at, char *out, size_t room);
+/* What to say in updates so that a client that was pushed `before` has `after`: each kind of option that differs, anew
+ * (or "-route": gone). `out` has room for before_count + after_count; borrowed. *all: nothing that cannot be updated
+ * differs. */
+size_t push_update_options(const char *const *before, size_t before_count, const char *const *after, size_t after_count,
+	const char **out, bool *all);
 
 /* What the client role makes of the pushed options it knows. Others stay in `text` for the host. */
 struct pushed {

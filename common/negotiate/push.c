@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-static const char push_reply[] = "PUSH_REPLY";
+static const char push_reply[] = "PUSH_REPLY", push_update[] = "PUSH_UPDATE";
 
 enum {
 	/* Where OpenVPN ends a message: it keeps 84 bytes for what comes behind the options. */
@@ -35,17 +35,19 @@ static void add(char *out, size_t *len, const char *option)
 	*len += option_len;
 }
 
-size_t push_reply_write(const char *const *options, size_t count, size_t *at, char *out, size_t room)
+/* As many options as one message takes, from *at on; its length, or 0. */
+static size_t bundle(const char *command, size_t full, const char *const *options, size_t count, size_t *at, char *out,
+	size_t room)
 {
-	size_t len = sizeof(push_reply) - 1;
+	size_t command_len = strlen(command), len = command_len;
 	bool first = *at == 0;
 	if (room < PUSH_BUNDLE || (!first && *at >= count))
 		return 0;
-	memcpy(out, push_reply, sizeof(push_reply));
+	memcpy(out, command, len + 1);
 	for (; *at < count; ++*at) {
 		if (!sayable(options[*at]))
 			continue;
-		if (len + strlen(options[*at]) >= BUNDLE_FULL) {
+		if (len + strlen(options[*at]) >= full) {
 			add(out, &len, "push-continuation 2");
 			return len + 1;
 		}
@@ -53,11 +55,104 @@ size_t push_reply_write(const char *const *options, size_t count, size_t *at, ch
 	}
 	if (!first)
 		add(out, &len, "push-continuation 1");
-	else if (len == sizeof(push_reply) - 1)
+	else if (len == command_len)
 		add(out, &len, "ping-restart 0");
 	if (!count)
 		*at = 1;
 	return len + 1;
+}
+
+size_t push_reply_write(const char *const *options, size_t count, size_t *at, char *out, size_t room)
+{
+	return bundle(push_reply, BUNDLE_FULL, options, count, at, out, room);
+}
+
+size_t push_update_write(const char *const *options, size_t count, size_t *at, char *out, size_t room)
+{
+	return count ? bundle(push_update, BUNDLE_FULL - sizeof(push_update), options, count, at, out, room) : 0;
+}
+
+/* What clients can change while they are connected, as it is removed. */
+static const char *const updatable[] = { "-block-ipv6", "-block-outside-dns", "-dhcp-option", "-dns", "-redirect-gateway",
+	"-redirect-private", "-route", "-route-gateway", "-route-ipv6", "-route-metric", "-topology", "-tun-mtu" };
+
+static size_t word_len(const char *option)
+{
+	return strcspn(option, " ");
+}
+
+static bool same_word(const char *a, const char *b)
+{
+	return word_len(a) == word_len(b) && memcmp(a, b, word_len(a)) == 0;
+}
+
+/* The next option of this kind at or after *at; NULL: none. */
+static const char *next_of(const char *kind, const char *const *options, size_t count, size_t *at)
+{
+	while (*at < count) {
+		const char *option = options[(*at)++];
+		if (same_word(kind, option))
+			return option;
+	}
+	return NULL;
+}
+
+static bool same_of(const char *kind, const char *const *a, size_t a_count, const char *const *b, size_t b_count)
+{
+	size_t i = 0, j = 0;
+	for (;;) {
+		const char *x = next_of(kind, a, a_count, &i), *y = next_of(kind, b, b_count, &j);
+		if (!x || !y)
+			return x == y;
+		if (strcmp(x, y) != 0)
+			return false;
+	}
+}
+
+/* Is this the first of its kind in the list? */
+static bool first_of(const char *const *options, size_t i)
+{
+	for (size_t before = 0; before < i; before++)
+		if (same_word(options[before], options[i]))
+			return false;
+	return true;
+}
+
+static const char *removal_of(const char *kind)
+{
+	for (size_t i = 0; i < sizeof(updatable) / sizeof(updatable[0]); i++)
+		if (same_word(updatable[i] + 1, kind))
+			return updatable[i];
+	return NULL;
+}
+
+size_t push_update_options(const char *const *before, size_t before_count, const char *const *after, size_t after_count,
+	const char **out, bool *all)
+{
+	size_t written = 0;
+	*all = true;
+	/* each kind that either list has, once */
+	for (size_t i = 0; i < before_count + after_count; i++) {
+		bool old = i < before_count;
+		const char *kind = old ? before[i] : after[i - before_count];
+		size_t nowhere = 0, at = 0;
+		if (old ? !first_of(before, i) :
+			  !first_of(after, i - before_count) || next_of(kind, before, before_count, &nowhere))
+			continue;
+		if (same_of(kind, before, before_count, after, after_count))
+			continue;
+		const char *removal = removal_of(kind), *option = next_of(kind, after, after_count, &at);
+		if (!removal) {
+			*all = false;
+			continue;
+		}
+		if (!option)
+			out[written++] = removal;
+		/* the first of a kind takes all older ones away */
+		for (; option; option = next_of(kind, after, after_count, &at))
+			out[written++] = option;
+	}
+	return written;
 }
 
 /* -- and back -- */

@@ -182,6 +182,11 @@ bool certificate_fingerprint(const X509 *certificate, uint8_t out[TLS_FINGERPRIN
 	return X509_digest(certificate, EVP_sha256(), out, NULL) == 1;
 }
 
+bool certificate_name_hash(const X509_NAME *name, uint8_t out[TLS_FINGERPRINT_LEN])
+{
+	return X509_NAME_digest(name, EVP_sha256(), out, NULL) == 1;
+}
+
 bool certificate_has_key_usage(X509 *certificate)
 {
 	return X509_get_ext_by_NID(certificate, NID_key_usage, -1) >= 0;

@@ -39,6 +39,8 @@ bool certificate_name(X509 *certificate, const char *fields, char out[TLS_NAME_M
 bool certificate_name_known(const char *fields);
 /* Decimal. False when it is longer than 63 digits (RFC 5280 allows 49). */
 bool certificate_serial(const X509 *certificate, char *out, size_t room);
+/* SHA-256 of the name as it is encoded, to compare issuers. */
+bool certificate_name_hash(const X509_NAME *name, uint8_t out[TLS_FINGERPRINT_LEN]);
 bool certificate_fingerprint(const X509 *certificate, uint8_t out[TLS_FINGERPRINT_LEN]);
 
 /* Is the keyUsage extension there? */

@@ -63,12 +63,13 @@ static bool copy_policy(struct peer_policy *out, const struct tls_settings *from
 	return true;
 }
 
-/* A store of the CA and the CRLs of `crl_pem` (may be NULL); `chains` (may be NULL) are those it finds good. */
-static X509_STORE *store_new(
-	STACK_OF(X509) * ca, const char *crl_pem, struct kept_chains *chains, char error[TLS_REASON_MAX])
+/* A store of the CA and the CRLs of `crl_pem` (may be NULL, then *crls is, too); `chains` (may be NULL) are those it
+ * finds good. */
+static X509_STORE *store_new(STACK_OF(X509) * ca, const char *crl_pem, struct kept_chains *chains,
+	STACK_OF(X509_CRL) * *crls, char error[TLS_REASON_MAX])
 {
 	X509_STORE *store = X509_STORE_new();
-	STACK_OF(X509_CRL) *crls = NULL;
+	*crls = NULL;
 	bool ok = store != NULL;
 	if (!ok)
 		complain(error, "out of memory");
@@ -76,10 +77,10 @@ static X509_STORE *store_new(
 		if (!X509_STORE_add_cert(store, sk_X509_value(ca, (int)i)))
 			ok = complain(error, "ca: a certificate cannot be used");
 	if (ok && crl_pem) {
-		crls = pem_crls(crl_pem);
-		ok = crls || complain(error, "crl-verify: not a PEM text of CRLs");
-		for (size_t i = 0; ok && i < (size_t)sk_X509_CRL_num(crls); i++)
-			if (!X509_STORE_add_crl(store, sk_X509_CRL_value(crls, (int)i)))
+		*crls = pem_crls(crl_pem);
+		ok = *crls || complain(error, "crl-verify: not a PEM text of CRLs");
+		for (size_t i = 0; ok && i < (size_t)sk_X509_CRL_num(*crls); i++)
+			if (!X509_STORE_add_crl(store, sk_X509_CRL_value(*crls, (int)i)))
 				ok = complain(error, "crl-verify: a CRL cannot be used");
 		if (ok)
 			X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
@@ -87,10 +88,11 @@ static X509_STORE *store_new(
 	if (ok)
 		X509_STORE_set_depth(store, TLS_CHAIN_MAX);
 	if (ok && chains)
-		kept_chains_begin(chains, store, crls);
-	crls_free(crls);
+		kept_chains_begin(chains, store, *crls);
 	ERR_clear_error();
 	if (!ok) {
+		crls_free(*crls);
+		*crls = NULL;
 		X509_STORE_free(store);
 		store = NULL;
 	}
@@ -107,7 +109,7 @@ static bool use_ca(
 		return complain(error, "ca: not a PEM text of certificates");
 	if (settings->server && !(context->chains = calloc(1, sizeof *context->chains)))
 		return complain(error, "out of memory");
-	context->store = store_new(context->ca, settings->crl_pem, context->chains, error);
+	context->store = store_new(context->ca, settings->crl_pem, context->chains, &context->crls, error);
 	if (!context->store)
 		return false;
 	for (size_t i = 0; settings->server && i < (size_t)sk_X509_num(context->ca); i++)
@@ -128,7 +130,9 @@ static bool add_to_chain(struct tls_context *context, STACK_OF(X509) * list, siz
  * stock does: peers may know the root alone. That it cannot be found is no error. */
 static bool chain_from_ca(struct tls_context *context, X509 *leaf)
 {
-	X509_STORE *store = context->ca ? store_new(context->ca, NULL, NULL, (char[TLS_REASON_MAX]){ 0 }) : NULL;
+	STACK_OF(X509_CRL) *none = NULL;
+	X509_STORE *store =
+		context->ca ? store_new(context->ca, NULL, NULL, &none, (char[TLS_REASON_MAX]){ 0 }) : NULL;
 	X509_STORE_CTX *search = X509_STORE_CTX_new();
 	STACK_OF(X509) *chain = NULL;
 	bool ok = true;
@@ -281,6 +285,7 @@ void tls_context_free(struct tls_context **context)
 	free(c->policy.key_usages);
 	free(c->policy.fingerprints);
 	X509_STORE_free(c->store);
+	crls_free(c->crls);
 	certificates_free(c->ca);
 	free(c->chains);
 	SSL_CTX_free(c->library);
@@ -293,10 +298,36 @@ bool tls_context_set_crl(struct tls_context *context, const char *crl_pem, char 
 	error[0] = '\0';
 	if (!context->ca)
 		return complain(error, "crl-verify: a CRL needs a CA");
-	X509_STORE *store = store_new(context->ca, crl_pem, context->chains, error);
+	STACK_OF(X509_CRL) *crls = NULL;
+	X509_STORE *store = store_new(context->ca, crl_pem, context->chains, &crls, error);
 	if (!store)
 		return false;
 	X509_STORE_free(context->store); /* negotiations under way hold their own reference */
 	context->store = store;
+	crls_free(context->crls);
+	context->crls = crls;
 	return true;
+}
+
+bool tls_context_revoked(const struct tls_context *context, const uint8_t issuer[TLS_FINGERPRINT_LEN], const char *serial)
+{
+	BIGNUM *number = NULL;
+	ASN1_INTEGER *wanted = NULL;
+	bool revoked = false;
+	if (!context->crls || !serial[0])
+		return false;
+	if (BN_dec2bn(&number, serial) == (int)strlen(serial))
+		wanted = BN_to_ASN1_INTEGER(number, NULL);
+	for (size_t i = 0; wanted && !revoked && i < (size_t)sk_X509_CRL_num(context->crls); i++) {
+		X509_CRL *crl = sk_X509_CRL_value(context->crls, (int)i);
+		X509_REVOKED *row = NULL;
+		uint8_t name[TLS_FINGERPRINT_LEN];
+		if (certificate_name_hash(X509_CRL_get_issuer(crl), name) &&
+			memcmp(name, issuer, sizeof(name)) == 0) /* no secret */
+			revoked = X509_CRL_get0_by_serial(crl, &row, wanted) == 1;
+	}
+	ASN1_INTEGER_free(wanted);
+	BN_free(number);
+	ERR_clear_error();
+	return revoked;
 }

@@ -53,6 +53,10 @@ void tls_context_free(struct tls_context **context);
 /* Puts another CRL in the place of the old; negotiations that begin later use it. False: not a CRL, nothing changed. */
 bool tls_context_set_crl(struct tls_context *context, const char *crl_pem, char error[TLS_REASON_MAX]);
 
+/* Is the certificate with this serial number (decimal), whose issuer's name has this digest (struct tls_peer), on a CRL of
+ * the context? Whoever made the CRL is not asked here: for sessions that are there already. */
+bool tls_context_revoked(const struct tls_context *context, const uint8_t issuer[TLS_FINGERPRINT_LEN], const char *serial);
+
 /* Until when the first certificate of a PEM text is valid; when the first of its CRLs should have a successor. Unix
  * seconds. False: there is none in it, or it does not say. */
 bool tls_certificate_ends(const char *cert_pem, int64_t *unix_seconds);
@@ -64,6 +68,7 @@ struct tls_peer {
 	char subject[TLS_NAME_MAX];   /* "C=KG, O=..., CN=..." */
 	char serial[64];              /* decimal */
 	uint8_t fingerprint[TLS_FINGERPRINT_LEN]; /* SHA-256 of the certificate */
+	uint8_t issuer[TLS_FINGERPRINT_LEN];      /* SHA-256 of its issuer's name */
 };
 
 struct tls; /* one negotiation */

@@ -36,6 +36,7 @@ struct tls_context {
 	struct library_extra *extra;
 	bool server;
 	STACK_OF(X509) * ca; /* what a new store is built of */
+	STACK_OF(X509_CRL) * crls; /* those of `store`, to be asked; NULL: none */
 	X509_STORE *store;   /* CA and CRL; each negotiation holds its own reference, so it can be swapped */
 	struct kept_chains *chains; /* that `store` found good; NULL: none are kept */
 	struct peer_policy policy;

@@ -150,6 +150,8 @@ static const char *judge_leaf(struct tls *tls, X509 *leaf)
 	struct tls_peer *peer = &tls->peer;
 	if (!certificate_fingerprint(leaf, peer->fingerprint))
 		return "its fingerprint cannot be computed";
+	if (!certificate_name_hash(X509_get_issuer_name(leaf), peer->issuer))
+		return "its issuer's name cannot be hashed";
 	if (policy->fingerprint_count && !listed(policy, peer->fingerprint))
 		return "its fingerprint is not listed (peer-fingerprint)";
 	if (!certificate_serial(leaf, peer->serial, sizeof peer->serial))

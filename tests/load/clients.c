@@ -4,7 +4,7 @@
  * server.
  *
  *   clients FLEET-OPTIONS --seconds S [--ping-ms MS] [--start-per-s N] [--gateway IP] [--expect-all]
- * [--say-when-open] */
+ * [--say-when-open] [--say-texts] */
 #include "common/base/fate.h"
 #include "common/inner/inner.h"
 #include "tests/load/fleet.h"
@@ -27,7 +27,7 @@ static struct {
 	struct fleet_options fleet;
 	unsigned seconds, ping_ms, start_per_s;
 	uint32_t gateway;
-	bool expect_all, say_when_open;
+	bool expect_all, say_when_open, say_texts;
 } want = { .seconds = 10, .ping_ms = 1000, .start_per_s = 500 };
 
 static struct fleet *fleet;
@@ -56,6 +56,8 @@ static void read_arguments(int argc, char **argv)
 			want.expect_all = true;
 		else if (strcmp(name, "--say-when-open") == 0)
 			want.say_when_open = true;
+		else if (strcmp(name, "--say-texts") == 0)
+			want.say_texts = true;
 		else if (strcmp(name, "--gateway") == 0)
 			want.gateway = ntohl(inet_addr(fleet_value(argc, argv, &i)));
 		else
@@ -128,6 +130,10 @@ static void on_event(void *context, struct fleet_member *m, int kind)
 		pingers[m->index].ping_at = m->opened + (want.ping_ms ? rand() % (int)want.ping_ms : 0);
 	else if (kind == VPN_EVENT_REKEYED)
 		pingers[m->index].renegotiated++;
+	else if (kind == VPN_EVENT_TEXT && want.say_texts) {
+		printf("client %u is told: %s\n", m->index, m->text);
+		fflush(stdout);
+	}
 }
 
 /* -- the whole -- */

@@ -69,7 +69,7 @@ bool fleet_option(struct fleet_options *o, int argc, char **argv, int *at)
 		const char *name;
 		unsigned *number;
 	} numbers[] = { { "--clients", &o->clients }, { "--reneg-s", &o->reneg_s },
-		{ "--proto-mask", &o->proto_mask } };
+		{ "--proto-mask", &o->proto_mask }, { "--proto-more", &o->proto_more } };
 	const char *name = argv[*at];
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
@@ -126,6 +126,7 @@ static vpn_endpoint *make_endpoint(const struct fleet_options *o)
 	s.auth = o->auth;
 	s.data_ciphers = o->ciphers;
 	s.proto_mask = o->proto_mask;
+	s.proto_more = o->proto_more;
 	s.reneg_ms = s.reneg_min_ms = o->reneg_s * 1000;
 	if (o->tls_auth || o->tls_crypt) {
 		if (!static_key_read(text, len, &key))
@@ -290,6 +291,8 @@ void fleet_serve(struct fleet *f, struct fleet_member *m, vpn_ms now)
 			snprintf(m->why, sizeof(m->why), "%s", event.text);
 			m->closed = true;
 			forget(f, m);
+		} else if (event.kind == VPN_EVENT_TEXT) {
+			m->text = event.text;
 		} else if (event.kind != VPN_EVENT_REKEYED) {
 			continue;
 		}

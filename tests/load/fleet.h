@@ -18,7 +18,7 @@ struct fleet_options {
 	int direction; /* of tls_auth */
 	unsigned clients;
 	unsigned reneg_s;    /* 0: never by us */
-	uint32_t proto_mask; /* vpn_settings.proto_mask */
+	uint32_t proto_mask, proto_more; /* as in vpn_settings */
 	bool trains; /* equal-sized datagrams of one client leave together (UDP_SEGMENT) and come together
 			(UDP_GRO) */
 	unsigned socket_buffer; /* bytes asked for each way; 0: the system's */
@@ -34,13 +34,14 @@ struct fleet_member {
 	uint32_t address; /* in the tunnel, host order */
 	bool open, closed;
 	char why[96]; /* closed: the engine's words */
+	const char *text; /* TEXT: what the server says; borrowed while the event is told */
 };
 
 struct fleet;
 
 /* What the owner of a fleet wants to hear. `context` is fleet.context. */
 struct fleet_ears {
-	/* OPEN, REKEYED and CLOSED (its session is gone then). */
+	/* OPEN, REKEYED, TEXT and CLOSED (its session is gone then). */
 	void (*event)(void *context, struct fleet_member *member, int kind);
 	/* Opened packets, `n` at most VPN_BATCH, borrowed until it returns; those with a fate are nothing.
 	 * `now_ns`: when their datagrams were read. */

@@ -30,7 +30,7 @@ static const char *const done[] = { "management", "management-client-user", "man
 	"machine-readable-output", "errors-to-stderr", "status", "status-version", "writepid", "user",
 	"group", "nice", "mlock", "ifconfig-push-constraint", "client-config-dir", "ccd-exclusive", "up",
 	"down", "down-pre", "up-restart", "route-up", "route-pre-down", "client-connect", "client-disconnect",
-	"hub.script-sudo" };
+	"hub.script-sudo", "hub.live-revoke" };
 
 /* Wanted, not there yet. */
 static const char *const later[] = { "server-bridge", "compat-mode", "bind-dev", "mark", "tcp-queue-limit",
@@ -117,7 +117,7 @@ START_TEST(all_names_are_there_with_their_verdict)
 	ck_assert_uint_eq(count_verdict(REFUSE), 71 + 17);
 	ck_assert_uint_eq(COUNT(done) + COUNT(later) + COUNT(client) + COUNT(harmless) + COUNT(refuse) +
 				  COUNT(commands),
-		334);
+		335);
 }
 END_TEST
 

@@ -119,6 +119,8 @@ int worker_run(const struct inherited *in)
 			return 4;
 		if (!got)
 			continue;
+		if (order.kind == ORDER_VERB)
+			fake->verbs[i] = order.value;
 		if (order.kind == ORDER_STOP) {
 			fake->stop_value = order.value;
 			if (!fake->stubborn)

@@ -16,6 +16,9 @@
 
 static struct hub hub;
 
+/* A change that only new workers know about, and one by which they are known. */
+#define ROLLING "verb 4\nreneg-sec 77\n"
+
 static void started(void)
 {
 	hub_prepare(&hub);
@@ -34,7 +37,7 @@ static void put_file(const char *name, const char *text)
 START_TEST(workers_are_replaced_one_after_another_with_the_new_settings)
 {
 	started();
-	hub_configure(&hub, "verb 4\n");
+	hub_configure(&hub, ROLLING);
 	kill(hub.master, SIGHUP);
 	ck_assert(hub_logs(&hub, "Reload done"));
 	ck_assert_int_eq(fake->births[0], 2);
@@ -135,10 +138,66 @@ START_TEST(an_error_leaves_everything_as_it_was)
 	ck_assert_int_eq(fake->births[0], 1);
 	ck_assert_int_eq(fake->leaves, 0);
 
-	hub_configure(&hub, "verb 4\n"); /* and repaired, it works */
+	hub_configure(&hub, ROLLING); /* and repaired, it works */
 	kill(hub.master, SIGHUP);
 	ck_assert(hub_logs(&hub, "Reload done"));
 	ck_assert_int_eq(fake->verbs[1], 4);
+	hub_clean(&hub);
+}
+END_TEST
+
+START_TEST(what_no_worker_must_be_born_for_replaces_none)
+{
+	started();
+	hub_configure(&hub, "verb 4\nstatus-version 3\nmax-clients 5000\n");
+	kill(hub.master, SIGHUP);
+	ck_assert(hub_logs(&hub, "Reload done: no worker had to be replaced"));
+	ck_assert(WAIT_FOR(fake->verbs[0] == 4 && fake->verbs[1] == 4)); /* by an order */
+	ck_assert_int_eq(fake->births[0], 1);
+	ck_assert_int_eq(fake->leaves, 0);
+	ck_assert_ptr_nonnull(strstr(hub_log(&hub), "reload: status-version changed: at once"));
+	ck_assert_ptr_nonnull(strstr(hub_log(&hub), "reload: max-clients new: takes a restart"));
+	ck_assert_ptr_nonnull(strstr(hub_log(&hub), "reload: 0 clients: 0 nothing"));
+	/* whoever is born later has it all, and the keyholder still answers */
+	kill(fake->pids[0], SIGKILL);
+	ck_assert(WAIT_FOR(fake->births[0] == 2 && fake->ready[0] && fake->signatures == HUB_WORKERS + 1));
+	ck_assert_int_eq(fake->verbs[0], 4);
+	hub_clean(&hub);
+}
+END_TEST
+
+START_TEST(a_reload_without_a_difference_replaces_workers_all_the_same)
+{
+	started();
+	kill(hub.master, SIGHUP);
+	ck_assert(hub_logs(&hub, "Reload done: all workers"));
+	ck_assert_int_eq(fake->leaves, HUB_WORKERS);
+	hub_clean(&hub);
+}
+END_TEST
+
+START_TEST(another_key_behind_the_same_name_needs_new_workers)
+{
+	started();
+	char command[400]; /* the same key in another file */
+	snprintf(command, sizeof(command), "cp %s/pki/server.key %s/k && mv %s/k %s/pki/server.key", hub.dir, hub.dir,
+		hub.dir, hub.dir);
+	ck_assert_int_eq(system(command), 0);
+	hub_configure(&hub, "verb 4\n");
+	kill(hub.master, SIGHUP);
+	ck_assert(hub_logs(&hub, "Reload done: all workers"));
+	ck_assert_int_eq(fake->leaves, HUB_WORKERS);
+	hub_clean(&hub);
+}
+END_TEST
+
+START_TEST(what_no_worker_would_start_with_is_found_before_any_is_replaced)
+{
+	started();
+	hub_configure(&hub, "verb 4\ntls-cipher NONSENSE\n");
+	kill(hub.master, SIGHUP);
+	ck_assert(hub_logs(&hub, "Reload failed, everything stays as it was: tls-cipher"));
+	ck_assert_int_eq(fake->leaves, 0);
 	hub_clean(&hub);
 }
 END_TEST
@@ -162,7 +221,7 @@ START_TEST(settings_with_which_no_worker_starts_are_taken_back)
 {
 	started();
 	fake->fail_at_verb = 4;
-	hub_configure(&hub, "verb 4\n");
+	hub_configure(&hub, ROLLING);
 	kill(hub.master, SIGHUP);
 	ck_assert(hub_logs(&hub, "back to the one before"));
 	ck_assert(WAIT_FOR(fake->verbs[0] == 3 && fake->ready[0]));
@@ -179,7 +238,7 @@ END_TEST
 START_TEST(what_takes_a_restart_is_named_and_stays)
 {
 	started();
-	hub_configure(&hub, "verb 4\nmax-clients 77\nhub.name other\nport 1195\n");
+	hub_configure(&hub, ROLLING "max-clients 77\nhub.name other\nport 1195\n");
 	kill(hub.master, SIGHUP);
 	ck_assert(hub_logs(&hub, "takes a restart"));
 	const char *line = strstr(hub_log(&hub), "takes a restart");
@@ -202,7 +261,7 @@ START_TEST(two_reloads_at_once_are_done_one_after_the_other)
 	ck_assert(hub_logs(&hub, "Reload done"));
 	ck_assert(WAIT_FOR(fake->ready[0] && fake->ready[1] && fake->births[1] >= 2));
 	usleep(100000);
-	hub_configure(&hub, "verb 5\n");
+	hub_configure(&hub, "verb 5\nreneg-sec 78\n");
 	kill(hub.master, SIGHUP);
 	ck_assert(WAIT_FOR(fake->verbs[0] == 5 && fake->verbs[1] == 5));
 	hub_clean(&hub);
@@ -213,7 +272,7 @@ START_TEST(a_worker_that_will_not_leave_is_made_to)
 {
 	started();
 	fake->stubborn = 1;
-	hub_configure(&hub, "verb 4\n");
+	hub_configure(&hub, ROLLING);
 	kill(hub.master, SIGHUP);
 	ck_assert(WAIT_FOR(fake->births[0] == 2));
 	ck_assert(hub_logs(&hub, "does not end: killed"));
@@ -361,6 +420,10 @@ int main(void)
 	tcase_add_test(t, more_workers_than_there_is_room_for_are_told);
 	tcase_add_test(t, a_reload_that_is_undone_takes_its_workers_along);
 	tcase_add_test(t, an_error_leaves_everything_as_it_was);
+	tcase_add_test(t, what_no_worker_must_be_born_for_replaces_none);
+	tcase_add_test(t, a_reload_without_a_difference_replaces_workers_all_the_same);
+	tcase_add_test(t, another_key_behind_the_same_name_needs_new_workers);
+	tcase_add_test(t, what_no_worker_would_start_with_is_found_before_any_is_replaced);
 	tcase_add_test(t, a_key_that_is_not_the_certificates_is_refused);
 	tcase_add_test(t, settings_with_which_no_worker_starts_are_taken_back);
 	tcase_add_test(t, what_takes_a_restart_is_named_and_stays);

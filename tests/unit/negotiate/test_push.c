@@ -223,6 +223,81 @@ START_TEST(wrong_numbers_and_over_long_values_change_nothing)
 }
 END_TEST
 
+/* -- updates -- */
+
+#define COUNT(list) (sizeof(list) / sizeof((list)[0]))
+
+/* What an update from `a` to `b` says, joined; "!" in front when it cannot say all. */
+static const char *update(const char *const *a, size_t a_count, const char *const *b, size_t b_count)
+{
+	static char text[512];
+	const char *said[32];
+	bool all;
+	ck_assert_uint_le(a_count + b_count, COUNT(said));
+	size_t count = push_update_options(a, a_count, b, b_count, said, &all);
+	ck_assert_uint_le(count, a_count + b_count);
+	snprintf(text, sizeof(text), "%s", all ? "" : "!");
+	for (size_t i = 0; i < count; i++)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s", i ? "," : "", said[i]);
+	return text;
+}
+
+START_TEST(an_update_says_each_kind_that_differs_and_no_other)
+{
+	const char *before[] = { "route 10.1.0.0 255.255.0.0", "dhcp-option DNS 10.0.0.1", "route 10.2.0.0 255.255.0.0" };
+	const char *more[] = { "route 10.1.0.0 255.255.0.0", "dhcp-option DNS 10.0.0.1", "route 10.2.0.0 255.255.0.0",
+		"route 10.3.0.0 255.255.0.0" };
+	const char *less[] = { "dhcp-option DNS 10.0.0.1" };
+	const char *other[] = { "route 10.1.0.0 255.255.0.0", "route 10.2.0.0 255.255.0.0", "dhcp-option DNS 10.0.0.2",
+		"route-gateway 10.0.0.9" };
+	ck_assert_str_eq(update(before, COUNT(before), before, COUNT(before)), "");
+	ck_assert_str_eq(update(before, COUNT(before), more, COUNT(more)),
+		"route 10.1.0.0 255.255.0.0,route 10.2.0.0 255.255.0.0,route 10.3.0.0 255.255.0.0");
+	ck_assert_str_eq(update(before, COUNT(before), less, COUNT(less)), "-route");
+	ck_assert_str_eq(update(before, COUNT(before), other, COUNT(other)), "dhcp-option DNS 10.0.0.2,route-gateway 10.0.0.9");
+	ck_assert_str_eq(update(NULL, 0, less, COUNT(less)), "dhcp-option DNS 10.0.0.1");
+	ck_assert_str_eq(update(less, COUNT(less), NULL, 0), "-dhcp-option");
+}
+END_TEST
+
+START_TEST(what_no_client_can_update_is_left_out_and_told)
+{
+	const char *before[] = { "ping 10", "route 10.1.0.0" }, *after[] = { "ping 20", "route 10.2.0.0" };
+	ck_assert_str_eq(update(before, 2, after, 2), "!route 10.2.0.0");
+	ck_assert_str_eq(update(before, 1, after, 1), "!");
+	ck_assert_str_eq(update(before + 1, 1, after + 1, 1), "route 10.2.0.0");
+	/* a kind whose name only begins like another's is its own */
+	const char *gateway[] = { "route-gateway 10.0.0.1" }, *route[] = { "route 10.0.0.1" };
+	ck_assert_str_eq(update(gateway, 1, route, 1), "-route-gateway,route 10.0.0.1");
+}
+END_TEST
+
+START_TEST(a_long_update_goes_in_several_messages)
+{
+	static char texts[60][40];
+	const char *options[60];
+	char message[PUSH_BUNDLE];
+	size_t at = 0, len, messages = 0, said = 0;
+	for (size_t i = 0; i < COUNT(options); i++) {
+		snprintf(texts[i], sizeof(texts[i]), "route 10.%zu.0.0 255.255.0.0", i);
+		options[i] = texts[i];
+	}
+	while ((len = push_update_write(options, COUNT(options), &at, message, sizeof(message)))) {
+		ck_assert_uint_eq(len, strlen(message) + 1);
+		ck_assert_uint_le(len, PUSH_BUNDLE);
+		ck_assert_int_eq(strncmp(message, "PUSH_UPDATE,route ", 18), 0);
+		ck_assert_ptr_nonnull(strstr(message, at < COUNT(options) ? ",push-continuation 2" : ",push-continuation 1"));
+		for (const char *p = message; (p = strstr(p, ",route ")); p++)
+			said++;
+		messages++;
+	}
+	ck_assert_uint_eq(said, COUNT(options));
+	ck_assert_uint_eq(messages, 2);
+	at = 0;
+	ck_assert_uint_eq(push_update_write(options, 0, &at, message, sizeof(message)), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("negotiate/push");
@@ -239,6 +314,9 @@ int main(void)
 	tcase_add_test(tcase, what_is_no_reply_is_refused);
 	tcase_add_test(tcase, what_we_cannot_obey_is_unusable);
 	tcase_add_test(tcase, wrong_numbers_and_over_long_values_change_nothing);
+	tcase_add_test(tcase, an_update_says_each_kind_that_differs_and_no_other);
+	tcase_add_test(tcase, what_no_client_can_update_is_left_out_and_told);
+	tcase_add_test(tcase, a_long_update_goes_in_several_messages);
 	suite_add_tcase(suite, tcase);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

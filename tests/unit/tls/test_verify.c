@@ -290,6 +290,37 @@ START_TEST(a_new_crl_counts_for_later_negotiations_only)
 }
 END_TEST
 
+START_TEST(a_session_that_is_there_already_can_be_asked_about)
+{
+	struct identity stranger = identity_make("Other CA", IDENTITY_CA, NULL);
+	char *crl = crl_make(&ca, &bob, 5), *empty = crl_make(&ca, NULL, 5), error[TLS_REASON_MAX];
+	char *foreign = crl_make(&stranger, &bob, 5); /* the same serial number, by another issuer */
+	struct tls_settings c = settings_of(false, &ca, &bob), s = settings_of(true, &ca, &hub);
+	s.crl_pem = empty;
+	struct pair pair = pair_met(&c, &s);
+	struct tls_peer peer;
+	tls_peer(pair.server, &peer);
+	ck_assert(!tls_context_revoked(pair.server_context, peer.issuer, peer.serial));
+	ck_assert(tls_context_set_crl(pair.server_context, crl, error));
+	ck_assert(tls_context_revoked(pair.server_context, peer.issuer, peer.serial));
+	/* neither another number, nor none, nor nonsense */
+	ck_assert(!tls_context_revoked(pair.server_context, peer.issuer, "12345"));
+	ck_assert(!tls_context_revoked(pair.server_context, peer.issuer, ""));
+	ck_assert(!tls_context_revoked(pair.server_context, peer.issuer, "12x"));
+	ck_assert(tls_context_set_crl(pair.server_context, foreign, error));
+	ck_assert(!tls_context_revoked(pair.server_context, peer.issuer, peer.serial));
+	pair_free(&pair);
+	s.crl_pem = NULL;
+	pair = pair_met(&c, &s);
+	ck_assert(!tls_context_revoked(pair.server_context, peer.issuer, peer.serial));
+	pair_free(&pair);
+	free(crl);
+	free(empty);
+	free(foreign);
+	identity_free(&stranger);
+}
+END_TEST
+
 START_TEST(a_server_certificate_is_not_taken_from_a_client)
 {
 	struct tls_settings c = settings_of(false, &ca, &hub), s = settings_of(true, &ca, &hub);
@@ -525,6 +556,7 @@ int main(void)
 	tcase_add_test(cases, a_crl_forged_with_another_key_refuses_everybody);
 	tcase_add_test(cases, an_intermediate_ca_needs_no_crl_of_the_root_but_heeds_one);
 	tcase_add_test(cases, a_new_crl_counts_for_later_negotiations_only);
+	tcase_add_test(cases, a_session_that_is_there_already_can_be_asked_about);
 	tcase_add_test(cases, a_server_certificate_is_not_taken_from_a_client);
 	tcase_add_test(cases, a_client_that_wants_server_usage_refuses_other_certificates);
 	tcase_add_test(cases, usages_that_are_asked_for_must_be_there);
