@@ -57,7 +57,7 @@ void hub_clean(struct hub *hub);
 #define WAIT_FOR(condition)                                                                                  \
 	({                                                                                                   \
 		bool wait_good = false;                                                                      \
-		for (int wait_i = 0; wait_i < 500 && !(wait_good = (condition)); wait_i++)                   \
+		for (int wait_i = 0; wait_i < 3000 && !(wait_good = (condition)); wait_i++)                   \
 			usleep(10000);                                                                       \
 		wait_good;                                                                                   \
 	})
