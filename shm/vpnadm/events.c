@@ -108,7 +108,7 @@ static char *show_cause(char *out, size_t room, const struct event *e)
 	return out;
 }
 
-void view_event_print(FILE *out, const struct event *e)
+void view_event_put(FILE *out, const struct event *e)
 {
 	char moment[TEXT_ROOM], who[32] = "master", session[32] = "-", name[TEXT_ROOM],
 				cause[TEXT_ROOM + 200];
@@ -117,9 +117,15 @@ void view_event_print(FILE *out, const struct event *e)
 		snprintf(who, sizeof(who), "worker %u", e->ring - 1);
 	if (e->slot != PEER_NONE)
 		snprintf(session, sizeof(session), "%u", e->slot);
-	fprintf(out, "%s.%03d  %-10s %7s  %-16s  %s%s\n", show_moment(moment, e->unix_ms / 1000),
+	fprintf(out, "%s.%03d  %-10s %7s  %-16s  %s%s", show_moment(moment, e->unix_ms / 1000),
 		(int)(e->unix_ms % 1000), who, session, e->name[0] ? show_text(name, e->name) : "-",
 		event_sentence(e->kind), show_cause(cause, sizeof(cause), e));
+}
+
+void view_event_print(FILE *out, const struct event *e)
+{
+	view_event_put(out, e);
+	fprintf(out, "\n");
 }
 
 json_t *view_event_json(const struct event *e)

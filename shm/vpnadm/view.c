@@ -138,3 +138,16 @@ bool view_number(const char *what, const char *text, long long min, long long ma
 	fprintf(stderr, "vpnadm: %s: a number from %lld to %lld is wanted, not '%s'\n", what, min, max, text);
 	return false;
 }
+
+bool view_seconds(const char *what, const char *text, double min, double max, span_ms *out)
+{
+	char *end;
+	double seconds = strtod(text, &end);
+
+	if (end == text || *end || !(seconds >= min && seconds <= max)) {
+		fprintf(stderr, "vpnadm: %s: seconds from %g to %g are wanted, not '%s'\n", what, min, max, text);
+		return false;
+	}
+	*out = (span_ms)(seconds * 1000);
+	return true;
+}

@@ -49,8 +49,8 @@ struct command {
 	const char *ending;	     /* of the file that it opens; NULL: ".stats" */
 };
 extern const struct command command_status, command_clients, command_workers, command_fates, command_events,
-	command_prometheus, command_kill, command_reload, command_upgrade, command_drain, command_undrain,
-	command_log_level, command_trace;
+	command_top, command_watch, command_prometheus, command_kill, command_reload, command_upgrade,
+	command_drain, command_undrain, command_log_level, command_trace;
 
 enum { TEXT_ROOM = 4 * STATS_LISTENER_ROOM + 1 };
 
@@ -74,6 +74,8 @@ json_t *json_text(const char *text);
 int view_dump(json_t *json);
 /* A whole number from `min` to `max`. False: and said so. */
 bool view_number(const char *what, const char *text, long long min, long long max, long long *out);
+/* The same of seconds with a fraction, out in milliseconds. */
+bool view_seconds(const char *what, const char *text, double min, double max, span_ms *out);
 
 /* events.c: for others that show events, too. */
 struct events_wanted {
@@ -84,6 +86,7 @@ struct events_wanted {
 /* Newest last; the caller frees *out. -1: and said why. */
 ssize_t view_events(const char *path, const struct events_wanted *wanted, struct event **out);
 void view_event_print(FILE *out, const struct event *event);
+void view_event_put(FILE *out, const struct event *event); /* without the end of its line */
 json_t *view_event_json(const struct event *event);
 
 #endif

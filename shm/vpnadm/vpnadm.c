@@ -11,8 +11,9 @@ enum { MOST_HUBS = 64, MOST_OPTIONS = 32 };
 enum { OPTION_NAME = 1, OPTION_DIR, OPTION_JSON };
 
 static const struct command *const commands[] = { &command_status, &command_clients, &command_workers,
-	&command_fates, &command_events, &command_prometheus, &command_kill, &command_reload,
-	&command_upgrade, &command_drain, &command_undrain, &command_log_level, &command_trace };
+	&command_fates, &command_events, &command_top, &command_watch, &command_prometheus, &command_kill,
+	&command_reload, &command_upgrade, &command_drain, &command_undrain, &command_log_level,
+	&command_trace };
 
 static void usage(FILE *out)
 {
