@@ -26,6 +26,7 @@ enum {
 	RESPAWN_STEP_MS = 100, /* the first pause after a second quick death; doubled by each further one */
 	RESPAWN_MAX_MS = 5000,
 	QUICK_DEATH_MS = 5000,	   /* a life shorter than that counts as quick */
+	QUICK_DEATHS_MAX = 4,	   /* in a row: then the others get what it had */
 	READY_DEADLINE_MS = 15000, /* a worker that is not ready by then is ended */
 	LEAVE_DEADLINE_MS = 2000,
 	STOP_DEADLINE_MS = 2000,
@@ -56,6 +57,7 @@ struct seat {
 	unsigned silent_ticks;
 	bool drained;  /* an administrator wants it without sessions */
 	bool idle;     /* it is, and that was told */
+	bool shunned;  /* it died at once again and again: the others have its sessions until it lives */
 	bool fresh;    /* came with a reload and was not ready yet: nothing is brought to it */
 	mono_ms end_at; /* it is to end, at the latest then; MONO_NEVER */
 	bool crl_owed; /* the newest CRL did not get through to it */
@@ -170,6 +172,8 @@ void roster_apply(struct master *m);
 bool roster_resize(struct master *m, unsigned wanted);
 /* Those who are to end: each tick, and when one of them died. */
 void roster_go_on(struct master *m);
+/* A worker died: what it had goes to the others if it did so too often in a row. */
+void roster_died(struct master *m, unsigned index);
 
 /* drain.c */
 /* All sessions of a worker to the others, and no new ones to it; or, with `on` false, new ones again. 0; -ENOENT, -EBUSY

@@ -23,7 +23,8 @@ unsigned roster_wanted(const struct master *m, const struct config *config)
 bool roster_is_active(const struct master *m, unsigned index)
 {
 	const struct seat *seat = &m->seats[index];
-	return index < m->workers && index < m->workers_wanted && !seat->drained && !seat->fresh;
+	return index < m->workers && index < m->workers_wanted && !seat->drained && !seat->fresh &&
+	       !seat->shunned;
 }
 
 unsigned roster_active(const struct master *m)
@@ -63,6 +64,47 @@ void roster_apply(struct master *m)
 	/* when it is all of them the kernel's own hash does */
 	steering_choose(&m->steering, chosen, count == m->workers ? 0 : count);
 	attach_steering(m);
+}
+
+/* -- those who do not live -- */
+
+static bool others_are_ready(const struct master *m, unsigned index)
+{
+	for (unsigned w = 0; w < m->workers; w++)
+		if (w != index && roster_is_active(m, w) && m->seats[w].ready)
+			return true;
+	return false;
+}
+
+void roster_died(struct master *m, unsigned index)
+{
+	struct seat *seat = &m->seats[index];
+	if (seat->quick_deaths < QUICK_DEATHS_MAX || !others_are_ready(m, index))
+		return;
+	if (!seat->shunned) {
+		seat->shunned = true;
+		log_line(LOG_LEVEL_ERROR,
+			"Worker %u died %u times in a row: the others get its sessions until it stays alive", index,
+			seat->quick_deaths);
+		master_note(m, EVENT_DRAIN_BEGUN, index, "it dies again and again");
+		roster_apply(m);
+	}
+	drain_dead(m, index);
+}
+
+/* It is tried all the time; one that has lived for a while is one of us again. */
+static void forgive(struct master *m, mono_ms now)
+{
+	for (unsigned w = 0; w < m->workers; w++) {
+		struct seat *seat = &m->seats[w];
+		if (!seat->shunned || !seat->ready || now - seat->born_at < QUICK_DEATH_MS)
+			continue;
+		seat->shunned = false;
+		seat->quick_deaths = 0;
+		log_line(LOG_LEVEL_NOTICE, "Worker %u lives: it takes sessions again", w);
+		master_note(m, EVENT_DRAIN_ENDED, w, NULL);
+		roster_apply(m);
+	}
 }
 
 /* -- more -- */
@@ -124,6 +166,7 @@ void roster_go_on(struct master *m)
 	mono_ms now = master_now();
 	if (m->phase != PHASE_RUNNING)
 		return;
+	forgive(m, now);
 	while (m->workers > m->workers_wanted && m->seats[m->workers - 1].pid < 0)
 		if (!remove_last(m))
 			return;

@@ -327,6 +327,7 @@ static void worker_died(struct master *m, unsigned index, int status)
 		memcpy(seat->death, death, sizeof(death));
 	}
 	span_ms pause = pause_for(seat, now);
+	roster_died(m, index);
 	if (pause && seat->death[0])
 		log_line(LOG_LEVEL_NOTICE, "%s; the next one starts in %lld ms", seat->death,
 			(long long)pause);

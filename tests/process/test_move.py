@@ -148,12 +148,21 @@ def queues(net):
                 if name.startswith("tx-")])
 
 
+def reload(it):
+    """One reload from its beginning to its end; one that was still going on is waited for."""
+    def settled():
+        text = it.text()
+        return text.rfind("Reload done") >= text.rfind("SIGHUP received")
+    wait_for("the reload before", settled, 20)
+    begun = it.text().count("SIGHUP received")
+    it.signal(signal.SIGHUP)
+    wait_for("the reload", lambda: it.text().count("SIGHUP received") > begun and settled(), 20)
+
+
 def resized(it, workers):
     """Another number of workers, by reload."""
     hub.hub_config(it.folder, *it.lines, workers=workers)
-    done = it.text().count("Reload done")
-    it.signal(signal.SIGHUP)
-    wait_for("the reload", lambda: it.text().count("Reload done") > done, 20)
+    reload(it)
     wait_for(f"{workers} workers", lambda: len(it.worker_pids()) == workers and all(
         w["state"] == 2 for w in it.stats().workers), 30)
 
@@ -201,6 +210,38 @@ def test_the_number_changes_where_the_kernel_does_not_steer(folder):
     numbers_change(folder, "off")
 
 
+@runner.alone
+def test_a_worker_that_dies_again_and_again_loses_its_share_and_no_client(folder):
+    names = [f"c{i}" for i in range(4)]
+    hub.make_pki(folder, names + ["late"])
+    with netns.Net(5, folder) as net:
+        it = hub.Hub(net, hub.hub_config(folder))
+        clients = [hub.start_client(net, i, name) for i, name in enumerate(names)]
+        hub.wait_connected(*clients)
+        mine = [n for n, owner in zip(names, owners(it, names)) if owner == 1]
+        if not mine: # hashing gave it none
+            order(it, "drain 0")
+            wait_for("worker 1 has them", lambda: set(owners(it, names)) == {1}, 20)
+            order(it, "undrain 0")
+        for death in range(4):
+            pid = wait_for("worker 1", lambda: it.stats().workers[1]["state"] == 2 and it.worker_pids()[1])
+            os.kill(pid, signal.SIGKILL)
+            wait_for("its death", lambda: it.worker_pids()[1] != pid)
+        it.wait_text("Worker 1 died 4 times in a row: the others get its sessions", 5)
+        wait_for("worker 0 has all", lambda: set(owners(it, names)) == {0})
+        lost = netns.pings([(n, "10.77.0.1") for n in net.clients[:4]])
+        expect(not lost, f"no way through: {lost}")
+        hub.wait_connected(hub.start_client(net, 4, "late"))
+        expect(owners(it, ["late"]) == [0], "a new client came to it")
+        it.wait_text("Worker 1 lives: it takes sessions again", 20)
+        answer = order(it, "drain 0")
+        expect(answer.startswith("SUCCESS"), answer)
+        wait_for("worker 1 has all", lambda: set(owners(it, names)) == {1}, 20)
+        expect(not netns.pings([(n, "10.77.0.1") for n in net.clients]), "no way through afterwards")
+        expect(all(c.text().count(hub.CONNECTED) == 1 and "Restart" not in c.text() for c in clients), "one connected anew")
+        expect(it.counters()["GIVEN_UP"] == 0, "somebody was given up")
+
+
 def test_more_workers_than_there_is_room_for_are_as_many_as_there_is(folder):
     hub.make_pki(folder)
     with netns.Net(1, folder) as net:
@@ -209,7 +250,7 @@ def test_more_workers_than_there_is_room_for_are_as_many_as_there_is(folder):
         client = hub.start_client(net, 0, "client")
         hub.wait_connected(client)
         hub.hub_config(folder, workers=200)
-        it.signal(signal.SIGHUP)
+        reload(it)
         it.wait_text(r"WARNING: hub.workers 200: there is room for (\d+) until the next restart")
         room = max(4, os.cpu_count())
         wait_for("all of them", lambda: len(it.worker_pids()) == room)
@@ -217,8 +258,9 @@ def test_more_workers_than_there_is_room_for_are_as_many_as_there_is(folder):
             resized(it, workers)
             expect(sockets_in_group(net) == workers, f"{sockets_in_group(net)} sockets")
         before = it.counters()
-        expect(not netns.pings([(net.clients[0], "10.77.0.1")]), "no way through")
-        expect(it.counters()["HANDED_OVER_IN"] - before["HANDED_OVER_IN"] <= 2, "the order of sockets is not ours")
+        expect(not netns.pings([(net.clients[0], "10.77.0.1")], count=100, interval=0.01), "no way through")
+        handed = it.counters()["HANDED_OVER_IN"] - before["HANDED_OVER_IN"]
+        expect(handed < 50, f"{handed} of 200 packets handed over: the order of sockets is not ours") # some are control
         expect(client.text().count(hub.CONNECTED) == 1, "it connected anew")
 
 

@@ -3,6 +3,7 @@
 #include "master/master.h"
 
 #include "shm/crew.h"
+#include "shm/last_words.h"
 #include "shm/peers.h"
 #include "tests/lib/suite.h"
 #include "worker/orders.h"
@@ -174,12 +175,91 @@ START_TEST(what_does_not_fit_or_is_not_ready_comes_with_a_later_tick)
 }
 END_TEST
 
+/* What a worker was told it has now. */
+static unsigned told(unsigned worker)
+{
+	struct order order;
+	unsigned count = 0;
+	int fd;
+
+	while (order_receive(ends[worker], &order, &fd) > 0) {
+		struct order_session list[ORDER_SESSIONS_MAX];
+		uint32_t generation;
+		ck_assert_int_eq(order.kind, ORDER_ADOPT);
+		memcpy(list, order.text, order.len);
+		for (unsigned i = 0; i < order.len / sizeof(list[0]); i++, count++) {
+			ck_assert_uint_eq(peers_owner(m.shm, list[i].slot, &generation), worker);
+			ck_assert_uint_eq(generation, list[i].generation);
+		}
+	}
+	return count;
+}
+
+START_TEST(the_sessions_of_a_dead_worker_are_given_to_the_others)
+{
+	uint32_t generation, early = peers_take(m.shm, 0, &generation), at_work;
+	struct peer_row row;
+
+	sessions(0, 40);
+	sessions(1, 5);
+	at_work = peers_next_owned(m.shm, 0, early + 1);
+	last_words_note_work(last_words_of(m.shm, 0), at_work);
+	seats[0].pid = -1;
+	seats[3].ready = false;
+	drain_dead(&m, 0);
+	ck_assert_uint_eq(peers_next_owned(m.shm, 0, 0), PEER_NONE);
+	unsigned one = told(1), two = told(2);
+	ck_assert_uint_eq(one + two, 41); /* a handshake too: somebody must end it */
+	ck_assert_int_le(abs((int)one + 5 - (int)two), 4);
+	ck_assert_uint_eq(told(3), 0);
+	/* The one that it died of has one death on its account, the others none. */
+	for (uint32_t slot = peers_next(m.shm, 0); slot != PEER_NONE; slot = peers_next(m.shm, slot + 1)) {
+		ck_assert(peers_read(m.shm, slot, &row));
+		ck_assert_uint_eq(row.deaths, slot == at_work);
+	}
+}
+END_TEST
+
+START_TEST(without_anybody_to_take_them_they_stay_where_they_are)
+{
+	sessions(0, 10);
+	seats[0].pid = -1;
+	for (unsigned w = 1; w < WORKERS; w++)
+		seats[w].ready = false;
+	drain_dead(&m, 0);
+	ck_assert_uint_ne(peers_next_owned(m.shm, 0, 0), PEER_NONE);
+	seats[0].quick_deaths = QUICK_DEATHS_MAX;
+	roster_died(&m, 0);
+	ck_assert(!seats[0].shunned);
+	ck_assert(crew_is_active(m.shm, 0));
+	seats[2].ready = true;
+	roster_died(&m, 0);
+	ck_assert(seats[0].shunned);
+	ck_assert(!crew_is_active(m.shm, 0));
+	ck_assert_uint_eq(told(2), 10);
+}
+END_TEST
+
+START_TEST(who_dies_seldom_keeps_its_sessions)
+{
+	sessions(0, 10);
+	seats[0].pid = -1;
+	seats[0].quick_deaths = QUICK_DEATHS_MAX - 1;
+	roster_died(&m, 0);
+	ck_assert(!seats[0].shunned);
+	ck_assert_uint_eq(told(1) + told(2) + told(3), 0);
+}
+END_TEST
+
 static void add_tests(TCase *t)
 {
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_test(t, the_sessions_of_a_drained_worker_are_spread_evenly);
 	tcase_add_test(t, strangers_go_elsewhere_until_it_takes_sessions_again);
 	tcase_add_test(t, the_last_one_is_not_drained_and_unknown_ones_neither);
+	tcase_add_test(t, the_sessions_of_a_dead_worker_are_given_to_the_others);
+	tcase_add_test(t, without_anybody_to_take_them_they_stay_where_they_are);
+	tcase_add_test(t, who_dies_seldom_keeps_its_sessions);
 	tcase_add_test(t, what_does_not_fit_or_is_not_ready_comes_with_a_later_tick);
 }
 

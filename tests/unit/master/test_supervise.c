@@ -4,6 +4,7 @@
 
 #include "conf/config.h"
 #include "master/log.h"
+#include "master/master.h"
 #include "shm/reader.h"
 
 #include <check.h>
@@ -248,6 +249,23 @@ START_TEST(the_first_process_of_a_daemon_waits_until_the_hub_is_up)
 }
 END_TEST
 
+START_TEST(who_dies_again_and_again_is_tried_on_but_the_others_have_its_share)
+{
+	started();
+	for (int death = 1; death <= QUICK_DEATHS_MAX; death++) {
+		kill(fake->pids[1], SIGKILL);
+		ck_assert(WAIT_FOR(fake->births[1] == death + 1 && fake->ready[1]));
+	}
+	ck_assert(hub_logs(&hub, "Worker 1 died 4 times in a row: the others get its sessions"));
+	ck_assert_ptr_null(strstr(hub_log(&hub), "takes sessions again"));
+	ck_assert_int_eq(fake->births[0], 1);
+	/* takes five seconds, which is as long as it waits */
+	ck_assert(hub_logs(&hub, "Worker 1 lives: it takes sessions again") ||
+		  hub_logs(&hub, "Worker 1 lives: it takes sessions again"));
+	hub_clean(&hub);
+}
+END_TEST
+
 START_TEST(a_keyholder_that_dies_is_replaced_and_workers_reach_the_new_one)
 {
 	started();
@@ -344,6 +362,7 @@ int main(void)
 	tcase_add_test(t, a_second_hub_of_the_same_name_does_not_start);
 	tcase_add_test(t, sigusr1_ends_all_sessions_and_sigusr2_tells_the_status);
 	tcase_add_test(t, the_first_process_of_a_daemon_waits_until_the_hub_is_up);
+	tcase_add_test(t, who_dies_again_and_again_is_tried_on_but_the_others_have_its_share);
 	tcase_add_test(t, a_keyholder_that_dies_is_replaced_and_workers_reach_the_new_one);
 	tcase_add_test(t, a_worker_whose_heart_stops_is_replaced);
 	tcase_add_test(t, the_secret_of_address_proofs_changes_and_the_one_before_still_counts);
