@@ -1,66 +1,102 @@
 /* SPDX-License-Identifier: MIT
  * vpnadm clients: one line per session. */
-#include "shm/vpnadm/view.h"
+#include "shm/vpnadm/sessions.h"
+#include "shm/vpnadm/table.h"
 
-#include <string.h>
+#include <stdlib.h>
+
+static const struct column columns[] = { { "NAME", false, 0 }, { "ADDRESS", false, 3 }, { "INNER", false, 1 },
+	{ "STATE", false, 11 }, { "WORKER", true, 9 }, { "CIPHER", false, 10 }, { "IN/S", true, 2 },
+	{ "OUT/S", true, 2 }, { "IN", true, 5 }, { "OUT", true, 5 }, { "SINCE", true, 6 },
+	{ "SEEN", true, 4 }, { "RTT", true, 7 }, { "VERSION", false, 12 }, { "INNER IPV6", false, 13 } };
+
+static void print_line(struct table *t, const struct view *view, const struct session_line *line)
+{
+	const struct stats_row *row = &line->row;
+	char text[TEXT_ROOM];
+
+	table_cell(t, row->common_name[0] ? show_text(text, row->common_name) : "-");
+	table_cell(t, link_address_text(&row->peer_address, text, sizeof(text)));
+	show_inner4(text, row->inner4);
+	table_cell(t, text[0] ? text : *show_inner6(text, row->inner6) ? text : "-");
+	table_cell(t, show_peer_state(row->state));
+	snprintf(text, sizeof(text), "%u", row->owner);
+	table_cell(t, text);
+	table_cell(t, row->cipher[0] ? show_text(text, row->cipher) : "-");
+	table_cell(t, show_rate(text, row->rate_in));
+	table_cell(t, show_rate(text, row->rate_out));
+	table_cell(t, show_bytes(text, row->bytes_in));
+	table_cell(t, show_bytes(text, row->bytes_out));
+	table_cell(t, row->connected_unix ? show_span(text, view->now - row->connected_unix) : "-");
+	table_cell(t, row->last_in_unix ? show_span(text, view->now - row->last_in_unix) : "-");
+	table_cell(t, show_round_trip(text, row->round_trip_ms));
+	table_cell(t, row->version[0] ? show_text(text, row->version) : "-");
+	table_cell(t, *show_inner6(text, row->inner6) ? text : "-");
+}
+
+void sessions_print(const struct view *view, const struct session_line *lines, ssize_t count, ssize_t most)
+{
+	ssize_t shown = most && count > most ? most : count;
+	struct table *t = table_new(columns, sizeof(columns) / sizeof(columns[0]));
+
+	for (ssize_t i = 0; i < shown; i++)
+		print_line(t, view, &lines[i]);
+	if (table_print(view->out, &t, table_width(view->out)) && shown < count)
+		fprintf(view->out, "... and %zd more: vpnadm clients\n", count - shown);
+}
+
+enum { OPTION_SORT = 256, OPTION_FILTER };
+
+static struct {
+	session_order *order;
+	const char *filter;
+} asked;
+
+static bool take_option(int option, const char *value)
+{
+	if (option == OPTION_FILTER)
+		asked.filter = value;
+	else
+		asked.order = session_order_named(value);
+	return option == OPTION_FILTER || asked.order;
+}
+
+static ssize_t take(const struct view *view, struct session_line **lines)
+{
+	ssize_t count = sessions_take(view, asked.filter, lines);
+
+	if (asked.order)
+		sessions_sort(*lines, count, asked.order);
+	return count;
+}
 
 static void print(const struct view *view)
 {
-	struct stats_row row;
-	char name[TEXT_ROOM], address[64], inner4[TEXT_ROOM], inner6[TEXT_ROOM], in[TEXT_ROOM],
-		out[TEXT_ROOM], since[TEXT_ROOM], seen[TEXT_ROOM], cipher[TEXT_ROOM];
-	uint32_t slot;
+	struct session_line *lines;
+	ssize_t count = take(view, &lines);
 
-	fprintf(view->out, "%-24s %-28s %-15s %-10s %6s  %-18s %10s %10s  %-12s %s\n", "NAME", "ADDRESS",
-		"INNER", "STATE", "WORKER", "CIPHER", "IN", "OUT", "SINCE", "LAST SEEN");
-	for (uint32_t from = 0; reader_next_row(view->reader, from, &slot, &row); from = slot + 1) {
-		show_inner4(inner4, row.inner4);
-		show_inner6(inner6, row.inner6);
-		fprintf(view->out, "%-24s %-28s %-15s %-10s %6u  %-18s %10s %10s  %-12s %s%s%s\n",
-			row.common_name[0] ? show_text(name, row.common_name) : "-",
-			link_address_text(&row.peer_address, address, sizeof(address)),
-			inner4[0]   ? inner4
-			: inner6[0] ? inner6
-				    : "-",
-			show_peer_state(row.state), row.owner,
-			row.cipher[0] ? show_text(cipher, row.cipher) : "-", show_bytes(in, row.bytes_in),
-			show_bytes(out, row.bytes_out),
-			row.connected_unix ? show_span(since, view->now - row.connected_unix) : "-",
-			row.last_in_unix ? show_span(seen, view->now - row.last_in_unix) : "-",
-			inner4[0] && inner6[0] ? "  " : "", inner4[0] ? inner6 : "");
-	}
-}
-
-static json_t *row_json(const struct view *view, uint32_t slot, const struct stats_row *row)
-{
-	char address[64], inner4[TEXT_ROOM], inner6[TEXT_ROOM];
-	json_t *listener = row->link < view->hub.listener_count ? json_text(view->hub.listeners[row->link])
-								: json_null();
-
-	return json_pack("{s:i, s:I, s:o, s:s, s:s, s:s, s:s, s:i, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I}",
-		"peer_id", (int)slot, "client_id", (json_int_t)row->client_id, "name",
-		json_text(row->common_name), "state", show_peer_state(row->state), "address",
-		link_address_text(&row->peer_address, address, sizeof(address)), "inner4",
-		show_inner4(inner4, row->inner4), "inner6", show_inner6(inner6, row->inner6), "worker",
-		(int)row->owner, "cipher", json_text(row->cipher), "listener", listener, "connected",
-		(json_int_t)row->connected_unix, "last_seen", (json_int_t)row->last_in_unix, "bytes_in",
-		(json_int_t)row->bytes_in, "bytes_out", (json_int_t)row->bytes_out, "packets_in",
-		(json_int_t)row->packets_in, "packets_out", (json_int_t)row->packets_out);
+	if (count >= 0)
+		sessions_print(view, lines, count, 0);
+	free(lines);
 }
 
 static json_t *as_json(const struct view *view)
 {
-	json_t *list = json_array();
-	struct stats_row row;
-	uint32_t slot;
+	struct session_line *lines;
+	ssize_t count = take(view, &lines);
+	json_t *list = count < 0 ? NULL : sessions_json(view, lines, count);
 
-	for (uint32_t from = 0; list && reader_next_row(view->reader, from, &slot, &row); from = slot + 1)
-		if (json_array_append_new(list, row_json(view, slot, &row)) != 0)
-			break;
+	free(lines);
 	return list;
 }
+
+static const struct option options[] = { { "sort", required_argument, NULL, OPTION_SORT },
+	{ "filter", required_argument, NULL, OPTION_FILTER }, { 0 } };
 
 const struct command command_clients = { .name = "clients",
 	.help = "one line per session",
 	.print = print,
-	.json = as_json };
+	.json = as_json,
+	.options = options,
+	.take_option = take_option,
+	.usage = "[--sort COLUMN] [--filter TEXT]" };

@@ -119,6 +119,33 @@ json_t *json_text(const char *text)
 	return json ? json : json_string(show_text(escaped, text));
 }
 
+struct reader *view_open(struct view *view, const struct place *place)
+{
+	char error[sizeof(place->path) + 256];
+	struct reader *reader = reader_open(place->path, error, sizeof(error));
+
+	*view = (struct view){
+		.reader = reader, .out = stdout, .now = (unix_s)time(NULL), .words = place->words
+	};
+	if (!reader) {
+		fprintf(stderr, "vpnadm: %s\n", error);
+		return NULL;
+	}
+	view->life = reader_life(reader);
+	reader_hub(reader, &view->hub);
+	return reader;
+}
+
+int view_status(const struct view *view, bool quiet)
+{
+	if (view->life == HUB_ALIVE)
+		return VPNADM_OK;
+	if (!quiet)
+		fprintf(stderr, "vpnadm: this hub is %s; what follows is what it left\n",
+			show_life(view->life));
+	return VPNADM_NOT_RUNNING;
+}
+
 int view_dump(json_t *json)
 {
 	bool good = json && json_dumpf(json, stdout, JSON_INDENT(2)) == 0 && fputc('\n', stdout) != EOF;

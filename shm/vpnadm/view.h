@@ -48,9 +48,9 @@ struct command {
 	int least_words, most_words; /* that stand behind it */
 	const char *ending;	     /* of the file that it opens; NULL: ".stats" */
 };
-extern const struct command command_status, command_clients, command_workers, command_fates, command_events,
-	command_top, command_watch, command_prometheus, command_kill, command_reload, command_upgrade,
-	command_drain, command_undrain, command_log_level, command_trace;
+#define COMMAND(name) extern const struct command command_##name;
+#include "shm/vpnadm/commands.def"
+#undef COMMAND
 
 enum { TEXT_ROOM = 4 * STATS_LISTENER_ROOM + 1 };
 
@@ -67,6 +67,14 @@ char *show_inner6(char *out, const uint8_t address[16]);
 const char *show_life(enum reader_life life);
 const char *show_worker_state(enum stats_worker_state state);
 const char *show_peer_state(unsigned state);
+
+/* Which part of what arrived at a worker was another's. */
+double handover_share(const struct counter_values *values);
+
+/* Opens what a command reads; the caller closes it. NULL: and said why. */
+struct reader *view_open(struct view *view, const struct place *place);
+/* The exit status that goes with the hub's life; says so if it does not run and `quiet` is false. */
+int view_status(const struct view *view, bool quiet);
 
 /* UTF-8 as it is, anything else escaped. */
 json_t *json_text(const char *text);

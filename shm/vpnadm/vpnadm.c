@@ -10,10 +10,11 @@
 enum { MOST_HUBS = 64, MOST_OPTIONS = 32 };
 enum { OPTION_NAME = 1, OPTION_DIR, OPTION_JSON };
 
-static const struct command *const commands[] = { &command_status, &command_clients, &command_workers,
-	&command_fates, &command_events, &command_top, &command_watch, &command_prometheus, &command_kill,
-	&command_reload, &command_upgrade, &command_drain, &command_undrain, &command_log_level,
-	&command_trace };
+static const struct command *const commands[] = {
+#define COMMAND(name) &command_##name,
+#include "shm/vpnadm/commands.def"
+#undef COMMAND
+};
 
 static void usage(FILE *out)
 {
@@ -64,28 +65,16 @@ static bool find_only(const char *dir, const char *ending, char name[STATS_NAME_
 
 static int show(const struct command *command, const struct place *place, bool as_json)
 {
-	struct view view = { .out = stdout, .now = (unix_s)time(NULL), .words = place->words };
-	char error[256];
-	struct reader *reader = reader_open(place->path, error, sizeof(error));
-	int status = VPNADM_FAILED;
+	struct view view;
+	struct reader *reader = view_open(&view, place);
 
-	if (!reader) {
-		fprintf(stderr, "vpnadm: %s\n", error);
+	if (!reader)
 		return VPNADM_FAILED;
-	}
-	view.reader = reader;
-	view.life = reader_life(reader);
-	reader_hub(reader, &view.hub);
-	status = view.life == HUB_ALIVE ? VPNADM_OK : VPNADM_NOT_RUNNING;
-	if (as_json) {
-		if (view_dump(command->json(&view)) != VPNADM_OK)
-			status = VPNADM_FAILED;
-	} else {
-		if (view.life != HUB_ALIVE)
-			fprintf(stderr, "vpnadm: this hub is %s; what follows is what it left\n",
-				show_life(view.life));
+	int status = view_status(&view, as_json);
+	if (!as_json)
 		command->print(&view);
-	}
+	else if (view_dump(command->json(&view)) != VPNADM_OK)
+		status = VPNADM_FAILED;
 	if (fflush(stdout) != 0 || ferror(stdout))
 		status = VPNADM_FAILED;
 	reader_close(&reader);
