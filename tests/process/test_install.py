@@ -52,7 +52,7 @@ class Installed:
 def test_everything_is_where_it_belongs(folder):
     it = Installed(folder)
     for end in ("/sbin/vpnserverd", "/bin/vpnadm", "/include/vpncore.h", "/pkgconfig/vpncore.pc", "/libvpncore.so.1.0.0",
-                "/libvpncore.so.1", "/libvpncore.so", "/systemd/system/vpnserverd@.service",
+                "/libvpncore.so.1", "/libvpncore.so", "/libvpncore.a", "/systemd/system/vpnserverd@.service",
                 "/systemd/system/vpnserverd.service", "/sysusers.d/vpnserverd.conf", "/tmpfiles.d/vpnserverd.conf",
                 "/etc/logrotate.d/vpnserverd", "/man8/vpnserverd.8", "/man8/vpnadm.8", "/man5/vpnserverd.conf.5",
                 "/examples/server.conf", "/bash-completion/completions/vpnserverd", "/bash-completion/completions/vpnadm",
@@ -73,7 +73,7 @@ def test_everything_is_where_it_belongs(folder):
 
 
 def test_another_program_can_use_the_library(folder):
-    needs("pkg-config", "cc")
+    needs("pkg-config", "cc", "nm")
     it = Installed(folder)
     source = hub.write(folder, "user.c", "#include <vpncore.h>\n#include <stdio.h>\n"
                        "int main(void) { puts(vpn_version()); return 0; }\n")
@@ -87,6 +87,10 @@ def test_another_program_can_use_the_library(folder):
     asked = subprocess.run(["pkg-config", "--modversion", "vpncore"], env=env, check=True, text=True,
                            stdout=subprocess.PIPE).stdout.strip()
     expect(said == asked, f"{said} is not {asked}")
+    names = set(re.findall(r" [A-Z] (\w+)", run("nm", "-D", "--defined-only", it.path("/libvpncore.so"))))
+    with open(it.path("/include/vpncore.h")) as f:
+        public = set(re.findall(r"\b(vpn_\w+)\(", f.read()))
+    expect(names and names == names & public, f"exported and not in the header: {sorted(names - public)}")
 
 
 def test_manual_pages_render_without_a_warning(folder):
