@@ -131,6 +131,8 @@ struct worker {
 	} told;                 /* with the last heartbeat */
 	mono_ms limited_log_at; /* one line per kind and second about what is over a limit */
 	unsigned limited_count;
+	mono_ms stranger_log_at; /* lines about handshakes: the second they are counted in */
+	unsigned stranger_lines, stranger_left_out;
 	struct walk walk;       /* outbound */
 	struct inner_join join; /* inbound: what goes to the tunnel */
 	struct packet *joined[BATCH_MAX];
@@ -144,7 +146,7 @@ struct worker {
 /* -- worker.c -- */
 /* One line to the master's log; `level` as `verb` counts (1 important, 3 usual, 4 detail). Cut at 1,000 bytes. */
 __attribute__((format(printf, 3, 4))) void worker_log(struct worker *w, int level, const char *format, ...);
-/* The same with the client's name and address in front. */
+/* The same with the client's name and address in front; where there is no name yet, a bounded number a second of all. */
 __attribute__((format(printf, 4, 5))) void session_log(struct worker *w, const struct session *s, int level,
 	const char *format, ...);
 /* For what the peer can cause at will: a bounded number of lines a second, then their count. */

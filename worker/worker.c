@@ -33,6 +33,7 @@ enum {
 	SECRET_MS = 1000,  /* how often the shared secrets and the clock are looked at */
 	ORPHAN_MS = 4000,  /* how long we go on telling clients once the master is gone */
 	SESSION_LINES_MAX = 20, /* a second, of what one peer can cause */
+	STRANGER_LINES_MAX = 50, /* a second, about sessions of whom nobody knows yet who they are */
 	HELPER_RETRY_MS = 20,
 	CHANGED_MS = 100, /* how often the master is told that clients came or went */
 };
@@ -96,11 +97,36 @@ void worker_log(struct worker *w, int level, const char *format, ...)
 	log_line(w, level, line);
 }
 
+/* A new second: says what was left out in the last one. */
+static void strangers_again(struct worker *w)
+{
+	unsigned left_out = w->stranger_left_out;
+
+	if (w->now - w->stranger_log_at < 1000)
+		return;
+	w->stranger_log_at = w->now;
+	w->stranger_lines = w->stranger_left_out = 0;
+	if (left_out)
+		worker_log(w, 1, "%u more lines about handshakes were left out", left_out);
+}
+
+/* Whoever has an address can begin handshakes without end: each has lines, but not each second as many. */
+static bool stranger_has_line(struct worker *w)
+{
+	strangers_again(w);
+	if (w->stranger_lines == STRANGER_LINES_MAX) {
+		w->stranger_left_out++;
+		return false;
+	}
+	w->stranger_lines++;
+	return true;
+}
+
 static void session_line(struct worker *w, const struct session *s, int level, const char *format, va_list args)
 {
 	char line[1000], address[64];
 
-	if (level > w->verb)
+	if (level > w->verb || (!s->identity.common_name[0] && !stranger_has_line(w)))
 		return;
 	int at = snprintf(line, sizeof(line), "%s%s%s ", s->identity.common_name, s->identity.common_name[0] ? "/" : "",
 		link_address_text(&s->identity.peer_address, address, sizeof(address)));
@@ -489,6 +515,8 @@ static void chores(struct worker *w)
 	control_timers(w);
 	if (w->now >= w->publish_at)
 		publish(w);
+	if (w->stranger_left_out)
+		strangers_again(w);
 	if (w->changed && w->now >= w->changed_at) {
 		w->changed = false;
 		w->changed_at = w->now + CHANGED_MS;

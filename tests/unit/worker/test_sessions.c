@@ -291,6 +291,33 @@ START_TEST(one_address_at_two_listeners_is_two_clients)
 }
 END_TEST
 
+/* Who only proves its address may begin as many handshakes as it likes; its lines in the log are counted by the second. */
+START_TEST(strangers_do_not_fill_the_log)
+{
+	struct client *c = &clients[0];
+
+	w.verb = 4;
+	for (unsigned i = 0; i < 200; i++) {
+		vpn_session_free(&c->session, true);
+		c->session = vpn_session_connect(client_endpoint, NULL, w.now);
+		client_speaks(c);
+		client_hears(c);
+		client_speaks(c);
+		struct session *s = session_at(c);
+		ck_assert_ptr_nonnull(s);
+		session_end(&w, s, "test");
+	}
+	/* the master is gone here: what would be a line is counted as lost */
+	uint64_t lines = counters.named[COUNTER_LOG_DROPPED];
+	ck_assert_uint_ge(lines, 20);
+	ck_assert_uint_le(lines, 100);
+	w.now += 1000;
+	connect_client(&clients[1]);
+	session_log(&w, session_at(&clients[1]), 1, "is known");
+	ck_assert_uint_gt(counters.named[COUNTER_LOG_DROPPED], lines + 1);
+}
+END_TEST
+
 START_TEST(an_address_of_another_name_is_not_taken_by_floating)
 {
 	config.duplicate_cn = true;
@@ -819,6 +846,7 @@ int main(void)
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_test(t, a_float_ends_a_session_whose_packets_are_in_the_same_batch);
 	tcase_add_test(t, one_address_at_two_listeners_is_two_clients);
+	tcase_add_test(t, strangers_do_not_fill_the_log);
 	tcase_add_test(t, an_address_of_another_name_is_not_taken_by_floating);
 	tcase_add_test(t, the_newest_of_a_name_replaces_the_older_and_gets_its_address);
 	tcase_add_test(t, who_finds_a_newer_one_of_its_name_gives_way);
