@@ -100,7 +100,7 @@ struct worker {
 	mono_ms now;
 
 	struct session **sessions; /* by slot; NULL where it is not ours */
-	unsigned session_count;
+	unsigned session_count, session_peak; /* now, and the most since memory was last given back */
 	struct session *half_first, **half_last; /* handshakes in the order they began */
 	struct timer_wheel *wheel;
 

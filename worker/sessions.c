@@ -7,12 +7,15 @@
 #include "shm/links.h"
 #include "shm/stats.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 enum {
 	HALF_OPEN_MS = 3000, /* a handshake gets this long even when its place is wanted by others */
+	CROWD = 500,         /* sessions that left before memory is given back ... */
+	TRIM_KEEP = 1 << 20, /* ... but so much, for the next ones */
 	HEARD_MS = 20000,    /* a session heard from within this time is alive: nobody unproven gets its address */
 	LOOK_MAX = 65536,    /* slots that the search for given sessions looks at in one go: a fraction of a millisecond */
 };
@@ -67,6 +70,8 @@ static struct session *session_new(struct worker *w, uint32_t slot, uint32_t gen
 	s->since = w->now;
 	w->sessions[slot] = s;
 	counter_set(w->counters, COUNTER_SESSIONS, ++w->session_count);
+	if (w->session_count > w->session_peak)
+		w->session_peak = w->session_count;
 	return s;
 }
 
@@ -231,6 +236,15 @@ static void look_for_given(struct worker *w)
 	w->look_at %= slots;
 }
 
+/* When a crowd has left, the heap gives its pages back: some milliseconds, so not for a few, and not while they go. */
+static void give_memory_back(struct worker *w)
+{
+	if (w->session_peak - w->session_count < CROWD || w->session_count > w->session_peak / 2)
+		return;
+	malloc_trim(TRIM_KEEP);
+	w->session_peak = w->session_count;
+}
+
 void sessions_tidy(struct worker *w)
 {
 	struct peer_word word;
@@ -245,6 +259,7 @@ void sessions_tidy(struct worker *w)
 		}
 	}
 	look_for_given(w);
+	give_memory_back(w);
 }
 
 /* -- floating -- */
