@@ -224,7 +224,10 @@ void client_go_on(struct manage *g, struct manage_client *c, mono_ms now)
 		at += len + (end != NULL);
 		if (len > MANAGE_LINE_MAX && !c->in_skipping) {
 			g->counts.long_lines++;
-			client_say(c, "ERROR: a command line has at most %d bytes", MANAGE_LINE_MAX);
+			if (!c->known)
+				check_password(g, c, line, len, now); /* it is wrong */
+			else
+				client_say(c, "ERROR: a command line has at most %d bytes", MANAGE_LINE_MAX);
 		} else if (end && !c->in_skipping) {
 			take_line(g, c, line, len, now);
 			if (c->id != id || c->fd < 0)

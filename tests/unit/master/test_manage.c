@@ -273,6 +273,24 @@ START_TEST(part_of_a_password_or_more_of_it_is_wrong_and_three_are_enough)
 }
 END_TEST
 
+START_TEST(a_line_without_end_is_a_wrong_password)
+{
+	char x[MANAGE_LINE_MAX + 1];
+	behind_a_password();
+	memset(x, 'x', sizeof(x));
+	for (int try = 0; try < PASSWORD_TRIES; try++) {
+		ck_assert(sends_bytes(x, sizeof(x)));
+		HAS(hears(), "ERROR: bad password\r\n");
+		now += PASSWORD_PAUSE_MS;
+		if (!c->leaving)
+			ck_assert(sends_bytes("\n", 1));
+	}
+	ck_assert_ptr_nonnull(c->leaving);
+	ck_assert_uint_eq(g.counts.wrong_password, 3);
+	tear_down();
+}
+END_TEST
+
 /* -- queues -- */
 
 START_TEST(who_does_not_read_what_comes_unasked_is_dropped)
@@ -764,6 +782,7 @@ int main(void)
 	tcase_add_test(tcase, before_the_hub_serves_there_is_no_client_to_speak_of);
 	tcase_add_test(tcase, nothing_happens_before_the_password);
 	tcase_add_test(tcase, part_of_a_password_or_more_of_it_is_wrong_and_three_are_enough);
+	tcase_add_test(tcase, a_line_without_end_is_a_wrong_password);
 	tcase_add_test(tcase, who_does_not_read_what_comes_unasked_is_dropped);
 	tcase_add_test(tcase, who_asks_faster_than_it_reads_has_to_wait);
 	tcase_add_test(tcase, a_long_status_comes_in_parts_and_whole);
