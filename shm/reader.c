@@ -185,10 +185,21 @@ bool reader_row(const struct reader *reader, uint32_t slot, struct stats_row *ou
 	return out->state <= PEER_CLOSING;
 }
 
+/* Most places are free: one line of memory says so, the other eight are not fetched. */
+static bool is_free(const struct stats_place *place)
+{
+	uint8_t bytes[8];
+	enum { WORD = offsetof(struct stats_row, state) / 8, BYTE = offsetof(struct stats_row, state) % 8 };
+	uint64_t word = atomic_load_explicit(&place->words[WORD], memory_order_relaxed);
+
+	memcpy(bytes, &word, 8);
+	return bytes[BYTE] == PEER_FREE;
+}
+
 bool reader_next_row(const struct reader *reader, uint32_t from, uint32_t *slot, struct stats_row *out)
 {
 	for (uint32_t i = from; i < reader->sizes.slots; i++) {
-		if (reader_row(reader, i, out) && out->state != PEER_FREE) {
+		if (!is_free(&reader->rows[i]) && reader_row(reader, i, out) && out->state != PEER_FREE) {
 			*slot = i;
 			return true;
 		}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * vpnadm top: the hub, its workers and clients as they are now, on a terminal. Reads the statistics alone. Whatever ends
- * it, the terminal is as it was. */
+ * vpnadm top: the hub, its workers and clients as they are now, on a terminal. Reads the statistics;
+ * only a kill that was confirmed goes to the control socket. Whatever ends it, the terminal is as it was. */
+#include "shm/vpnadm/control.h"
 #include "shm/vpnadm/top.h"
 #include "shm/vpnadm/view.h"
 
@@ -28,8 +29,9 @@ static bool take_option(int option, const char *value)
 }
 
 /*  What a key means depends on what the bottom line asks:
- *  BROWSING ──/──> FILTERING ──Enter, Escape──> BROWSING */
-enum asking { BROWSING, FILTERING };
+ *  BROWSING ──/──> FILTERING ──Enter, Escape──> BROWSING
+ *     └──k──> CONFIRMING ──y, any other──> BROWSING */
+enum asking { BROWSING, FILTERING, CONFIRMING };
 
 struct top {
 	const struct place *place;
@@ -38,6 +40,7 @@ struct top {
 	enum asking asking;
 	char line[TEXT_ROOM * 2]; /* the bottom line, if it is not the keys */
 	char filter_before[TOP_FILTER_ROOM];
+	uint64_t victim; /* client_id */
 	bool done;
 };
 
@@ -74,6 +77,35 @@ static void take_picture(struct top *top)
 }
 
 /* -- keys -- */
+
+static void ask_to_kill(struct top *top)
+{
+	const struct top_client *client = top_selected(&top->model);
+	char name[TEXT_ROOM], address[64];
+
+	if (!client)
+		return;
+	top->victim = client->row.client_id;
+	snprintf(top->line, sizeof(top->line), "Kill %s at %s? y/n", show_text(name, client->row.common_name),
+		link_address_text(&client->row.peer_address, address, sizeof(address)));
+	top->asking = CONFIRMING;
+}
+
+/* The hub answers within milliseconds; one that does not is waited for as long as any other order waits. */
+static void kill_client(struct top *top)
+{
+	char path[sizeof(top->place->path) + 16], id[32], answer[CONTROL_LINE_MAX] = "", text[TEXT_ROOM];
+	const char *words[] = { "client-kill", id, NULL };
+
+	snprintf(path, sizeof(path), "%s/%s.control", top->place->dir, top->place->name);
+	snprintf(id, sizeof(id), "%llu", (unsigned long long)top->victim);
+	struct control *control = control_open(path, answer, sizeof(answer));
+	if (control)
+		control_command(control, words, NULL, NULL, answer, sizeof(answer));
+	control_close(&control);
+	answer[TEXT_ROOM / 4 - 1] = 0; /* there is one line for it */
+	snprintf(top->line, sizeof(top->line), "%s", show_text(text, answer));
+}
 
 static void show_filter(struct top *top)
 {
@@ -168,6 +200,9 @@ static void browse_key(struct top *top, int key)
 		top->asking = FILTERING;
 		show_filter(top);
 		break;
+	case 'k':
+		ask_to_kill(top);
+		break;
 	default:
 		break;
 	}
@@ -184,6 +219,12 @@ static void take_key(struct top *top, int key)
 		break;
 	case FILTERING:
 		filter_key(top, key);
+		break;
+	case CONFIRMING:
+		top->asking = BROWSING;
+		top->line[0] = 0;
+		if (key == 'y' || key == 'Y')
+			kill_client(top);
 		break;
 	}
 }
@@ -258,7 +299,7 @@ static int run(const struct place *place, bool as_json)
 }
 
 const struct command command_top = { .name = "top",
-	.help = "live view on a terminal: rates, sorting, filter",
+	.help = "live view on a terminal: rates, sorting, filter, kill",
 	.usage = "[--interval SECONDS]",
 	.run = run,
 	.options = options,

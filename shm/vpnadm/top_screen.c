@@ -304,7 +304,7 @@ static void draw_bottom(const struct top_model *model, const char *line)
 		text[0] = 0;
 	size_t used = strlen(text);
 	snprintf(text + used, sizeof(text) - used,
-		"q quit  < > sort by  r reverse  / filter  arrows, PgUp, PgDn: select");
+		"q quit  < > sort by  r reverse  / filter  k kill  arrows, PgUp, PgDn: select");
 	put(LINES - 1, 0, COLS, false, text);
 }
 

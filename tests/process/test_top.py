@@ -210,6 +210,34 @@ def test_without_blocks_and_without_a_terminal(folder):
             expect(done.returncode == 1 and said in done.stderr and not done.stdout, f"{words}: {done}")
 
 
+def test_the_selected_client_is_killed_if_that_is_confirmed(folder):
+    with netns.Net(3, folder) as net:
+        it, clients = start_three(net, folder)
+        with Screen(folder, top(folder)) as screen:
+            screen.wait("three clients", lambda lines: len(names(lines)) == 3)
+            screen.keys("/", "bob", "Enter", "Down")
+            screen.wait("bob alone", lambda lines: names(lines) == ["bob"])
+            screen.keys("k")
+            screen.wait("a question", lambda lines: re.match(r"Kill bob at 10\.99\.1\.2:\d+\? y/n", lines[-1]))
+            screen.keys("n")
+            screen.wait("the keys", any_line("q quit"))
+            expect(clients[1].text().count("Initialization Sequence Completed") == 1 and
+                   "RESTART" not in clients[1].text(), "killed without a yes")
+            screen.keys("k", "y")
+            screen.wait("the hub's answer", any_line("client-kill command succeeded"))
+            clients[1].wait_text("Connection reset command was pushed by server", 10)
+            screen.wait("that bob is gone or new", lambda lines: it.row("bob") is None or "Completed" in
+                        clients[1].text().split("Connection reset")[1], 20)
+            for other in (0, 2):
+                expect("RESTART" not in clients[other].text(), "another was killed")
+            os.unlink(f"{folder}/run/test.control")
+            screen.keys("/", "Enter", "k", "y")
+            screen.wait("why not", any_line("nobody listens"))
+            screen.keys("q")
+            screen.wait("its end", any_line("ended with 0"))
+            screen.same_terminal()
+
+
 def cpu_seconds(pid):
     with open(f"/proc/{pid}/schedstat") as f:
         return int(f.read().split()[0]) / 1e9
