@@ -64,6 +64,15 @@ char *prometheus_counter(char *out, size_t room, enum counter which)
 
 /* -- the hub -- */
 
+/* Nothing at all where there is nothing that ends: 0 would be long ago. */
+static void expiry(FILE *out, const char *name, const char *help, unix_s ends)
+{
+	if (!ends)
+		return;
+	family(out, name, "gauge", help);
+	fprintf(out, "%s %" PRId64 "\n", name, ends);
+}
+
 static void write_hub(FILE *out, const struct reader *reader)
 {
 	struct reader_hub hub;
@@ -85,6 +94,10 @@ static void write_hub(FILE *out, const struct reader *reader)
 	fprintf(out, "vpnserverd_last_reload_timestamp_seconds %" PRId64 "\n", hub.reloaded_unix);
 	family(out, "vpnserverd_max_clients", "gauge", "How many sessions there is room for.");
 	fprintf(out, "vpnserverd_max_clients %u\n", hub.sizes.slots);
+	expiry(out, "vpnserverd_certificate_expiry_timestamp_seconds",
+		"When the hub's certificate ends, seconds since 1970.", hub.certificate_ends_unix);
+	expiry(out, "vpnserverd_crl_expiry_timestamp_seconds",
+		"When the revocation list wants to be renewed, seconds since 1970.", hub.crl_ends_unix);
 }
 
 /* -- sessions -- */
@@ -93,12 +106,15 @@ static void write_hub(FILE *out, const struct reader *reader)
 struct client {
 	char name[PEER_NAME_ROOM];
 	uint64_t sessions, bytes_in, bytes_out, packets_in, packets_out;
+	uint64_t renegotiations;
 	unix_s last_in_unix;
+	int32_t round_trip_ms; /* the longest; -1: not known */
 };
 
 struct sessions {
 	uint64_t of_state[PEER_CLOSING + 1];
 	uint64_t of_listener[STATS_MAX_LISTENERS];
+	uint64_t leases;
 	struct client *clients; /* one per session at first */
 	size_t count, left_out;
 };
@@ -118,7 +134,9 @@ static void note_client(struct sessions *sessions, const struct stats_row *row)
 	client->bytes_out = row->bytes_out;
 	client->packets_in = row->packets_in;
 	client->packets_out = row->packets_out;
+	client->renegotiations = row->renegotiations;
 	client->last_in_unix = row->last_in_unix;
+	client->round_trip_ms = row->round_trip_ms;
 }
 
 static void collect(struct sessions *sessions, const struct reader *reader)
@@ -130,6 +148,7 @@ static void collect(struct sessions *sessions, const struct reader *reader)
 		sessions->of_state[row.state]++;
 		if (row.link < STATS_MAX_LISTENERS)
 			sessions->of_listener[row.link]++;
+		sessions->leases += row.lease != LEASE_NONE;
 		if (sessions->clients)
 			note_client(sessions, &row);
 	}
@@ -159,8 +178,11 @@ static void merge_clients(struct sessions *sessions)
 		to->bytes_out += from->bytes_out;
 		to->packets_in += from->packets_in;
 		to->packets_out += from->packets_out;
+		to->renegotiations += from->renegotiations;
 		if (from->last_in_unix > to->last_in_unix)
 			to->last_in_unix = from->last_in_unix;
+		if (from->round_trip_ms > to->round_trip_ms)
+			to->round_trip_ms = from->round_trip_ms;
 	}
 	sessions->count = kept + 1;
 }
@@ -192,6 +214,9 @@ static void write_clients(FILE *out, const struct sessions *sessions)
 		{ "vpnserverd_client_out_packets_total", "counter",
 			"Packets to this client, of the sessions it has now.",
 			offsetof(struct client, packets_out) },
+		{ "vpnserverd_client_renegotiations_total", "counter",
+			"Key renegotiations of this client's sessions of now.",
+			offsetof(struct client, renegotiations) },
 		{ "vpnserverd_client_last_seen_timestamp_seconds", "gauge",
 			"When something came from this client last, seconds since 1970.",
 			offsetof(struct client, last_in_unix) },
@@ -204,6 +229,16 @@ static void write_clients(FILE *out, const struct sessions *sessions)
 			memcpy(&value, (const char *)&sessions->clients[i] + families[f].at, sizeof(value));
 			client_line(out, families[f].name, sessions->clients[i].name, value);
 		}
+	}
+	family(out, "vpnserverd_client_round_trip_seconds", "gauge",
+		"Round trip of the control channel, where it is known; of several sessions the longest.");
+	for (size_t i = 0; i < sessions->count; i++) {
+		if (sessions->clients[i].round_trip_ms < 0)
+			continue;
+		fprintf(out, "vpnserverd_client_round_trip_seconds{client=\"");
+		put_label(out, sessions->clients[i].name);
+		fprintf(out, "\"} %d.%03d\n", sessions->clients[i].round_trip_ms / 1000,
+			sessions->clients[i].round_trip_ms % 1000);
 	}
 	family(out, "vpnserverd_client_sessions_left_out", "gauge",
 		"Sessions that are not among the lines for each client, because there are too many.");
@@ -230,6 +265,11 @@ static void write_sessions(FILE *out, const struct reader *reader, bool clients)
 		put_label(out, hub.listeners[i]);
 		fprintf(out, "\"} %" PRIu64 "\n", sessions.of_listener[i]);
 	}
+	family(out, "vpnserverd_pool_addresses", "gauge",
+		"Size of the pool that clients' addresses are from.");
+	fprintf(out, "vpnserverd_pool_addresses %u\n", hub.pool.size);
+	family(out, "vpnserverd_pool_leased", "gauge", "How many of them clients have now.");
+	fprintf(out, "vpnserverd_pool_leased %" PRIu64 "\n", sessions.leases);
 	if (sessions.clients) {
 		merge_clients(&sessions);
 		write_clients(out, &sessions);

@@ -49,7 +49,7 @@ def value(text, line):
 
 def start_hub(net, folder):
     hub.make_pki(folder, ["alice"])
-    it = hub.Hub(net, hub.hub_config(folder))
+    it = hub.Hub(net, hub.hub_config(folder, f"crl-verify {folder}/crl.pem"))
     client = hub.start_client(net, 0, "alice")
     hub.wait_connected(client)
     return it

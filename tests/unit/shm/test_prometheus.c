@@ -44,6 +44,10 @@ START_TEST(counters_and_fates_have_a_line_for_each_worker)
 	counter_fate(&stats_worker(stats, 0)->counters, FATE_REPLAYED, 7);
 	stats_worker_born(stats_worker(stats, 0), 4710, 2000, 2);
 	stats_worker_born(stats_worker(stats, 1), 4711, 2000, 3);
+	write_page(reader, false);
+	ck_assert_ptr_null(strstr(page, "expiry"));
+	atomic_store(&stats->header->certificate_ends_unix, 1234567890);
+	atomic_store(&stats->header->crl_ends_unix, 1234567891);
 	stats_worker_state(stats_worker(stats, 1), STATS_WORKER_READY);
 	stats_heartbeat(stats_worker(stats, 1), 2010, 1500000, 25);
 	write_page(reader, false);
@@ -51,6 +55,8 @@ START_TEST(counters_and_fates_have_a_line_for_each_worker)
 	ck_assert(says("vpnserverd_info{name=\"hub\",version=\"0.1.0\"} 1"));
 	ck_assert(says("vpnserverd_start_time_seconds 1000000"));
 	ck_assert(says("vpnserverd_max_clients 50"));
+	ck_assert(says("vpnserverd_certificate_expiry_timestamp_seconds 1234567890"));
+	ck_assert(says("vpnserverd_crl_expiry_timestamp_seconds 1234567891"));
 	ck_assert(says("vpnserverd_link_in_bytes_total{worker=\"0\"} 0"));
 	ck_assert(says("vpnserverd_link_in_bytes_total{worker=\"1\"} 1234"));
 	ck_assert(says("# TYPE vpnserverd_worker_sessions gauge"));
@@ -116,6 +122,11 @@ START_TEST(sessions_of_one_name_are_one_line)
 	struct stats_row rows[] = { row_of("twice", 10), row_of("once", 1), row_of("twice", 20),
 		row_of("", 5) };
 	rows[3].state = PEER_HANDSHAKE;
+	for (int i = 0; i < 4; i++) {
+		rows[i].lease = i == 1 ? LEASE_NONE : (uint32_t)i;
+		rows[i].round_trip_ms = i == 1 ? -1 : 1000 + 50 * i;
+		rows[i].renegotiations = (uint32_t)i;
+	}
 	for (uint32_t i = 0; i < 4; i++)
 		stats_publish(stats, i, &rows[i]);
 	write_page(reader, true);
@@ -125,6 +136,10 @@ START_TEST(sessions_of_one_name_are_one_line)
 	ck_assert(says("vpnserverd_listener_sessions{listener=\"udp4 0.0.0.0:1194\"} 4"));
 	ck_assert(says("vpnserverd_client_sessions{client=\"twice\"} 2"));
 	ck_assert(says("vpnserverd_client_in_bytes_total{client=\"twice\"} 30"));
+	ck_assert(says("vpnserverd_client_round_trip_seconds{client=\"twice\"} 1.100"));
+	ck_assert_ptr_null(strstr(page, "vpnserverd_client_round_trip_seconds{client=\"once\"}"));
+	ck_assert(says("vpnserverd_client_renegotiations_total{client=\"twice\"} 2"));
+	ck_assert(says("vpnserverd_pool_leased 3"));
 	ck_assert(says("vpnserverd_client_sessions{client=\"once\"} 1"));
 	ck_assert(says("vpnserverd_client_sessions_left_out 0"));
 	ck_assert_ptr_null(strstr(page, "client=\"\""));
