@@ -124,6 +124,8 @@ struct worker {
 	mono_ms changed_at;    /* not before */
 	mono_ms stop_at;       /* when a stop ends at the latest */
 	mono_ms publish_at, secret_at;
+	mono_ms strangers_until; /* the second in which their events are counted ... */
+	unsigned strangers, strangers_left_out;
 	uint32_t publish_from;  /* the slot that the walk goes on at */
 	struct {
 		mono_ms at;

@@ -15,6 +15,7 @@ enum {
 	STALE_MS = 10000,    /* a row without news is written so often */
 	PART_SESSIONS = 500, /* more than so many are looked at in parts */
 	PARTS = 8,
+	STRANGERS_MAX = 20,  /* events of them that are told each, a second */
 };
 
 void note_worker(struct worker *w, enum event_kind kind, unsigned cause, const char *text)
@@ -22,8 +23,24 @@ void note_worker(struct worker *w, enum event_kind kind, unsigned cause, const c
 	event_note(w->born->events, EVENT_RING_OF(w->born->index), kind, PEER_NONE, 0, cause, NULL, text);
 }
 
+/* Whoever floods us with handshakes must not wash away what happened before: beyond some a second they are counted. */
+static bool stranger_counts(struct worker *w)
+{
+	if (w->now >= w->strangers_until) {
+		if (w->strangers_left_out)
+			note_worker(w, EVENT_STRANGERS, w->strangers_left_out, NULL);
+		w->strangers = w->strangers_left_out = 0;
+		w->strangers_until = w->now + 1000;
+	}
+	w->strangers_left_out += w->strangers == STRANGERS_MAX;
+	return w->strangers < STRANGERS_MAX && ++w->strangers;
+}
+
 void note_session(struct worker *w, const struct session *s, enum event_kind kind, unsigned cause, const char *text)
 {
+	if (!s->identity.common_name[0] && (kind == EVENT_SESSION_OPENED || kind == EVENT_HANDSHAKE_FAILED) &&
+		!stranger_counts(w))
+		return;
 	event_note(w->born->events, EVENT_RING_OF(w->born->index), kind, s->slot, s->generation, cause,
 		s->identity.common_name, text);
 }

@@ -4,6 +4,7 @@
 #include "worker/internal.h"
 
 #include "shm/crew.h"
+#include "shm/events.h"
 #include "shm/handover_ring.h"
 #include "shm/leases.h"
 #include "shm/links.h"
@@ -802,6 +803,43 @@ static bool a_second_later(uint32_t slot)
 	return atomic_load(&stats.rows[slot].version) != before;
 }
 
+START_TEST(a_flood_of_strangers_does_not_wash_the_flight_recorder)
+{
+	char dir[] = "/tmp/worker-events-XXXXXX", path[64], error[400];
+	unsigned opened = 0, left_out = 0, connected = 0;
+	struct event *found;
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	born.events = events_open(dir, "hub", 2, (gid_t)-1, error, sizeof(error));
+	ck_assert_msg(born.events != NULL, "%s", error);
+	connect_client(&clients[0]);
+	w.now += 1000;
+	struct session stranger = { .slot = 1 };
+	for (unsigned i = 0; i < 5000; i++)
+		note_session(&w, &stranger, i % 2 ? EVENT_SESSION_OPENED : EVENT_HANDSHAKE_FAILED, 0, NULL);
+	note_session(&w, session_at(&clients[0]), EVENT_RENEGOTIATED, 1, NULL); /* one we know is always told of */
+	w.now += 1000;
+	note_session(&w, &stranger, EVENT_SESSION_OPENED, 0, NULL);
+	events_close(&born.events);
+
+	snprintf(path, sizeof(path), "%s/hub.events", dir);
+	struct event_reader *reader = event_reader_open(path, error, sizeof(error));
+	ssize_t count = event_reader_take(reader, 0, NULL, NULL, &found);
+	for (ssize_t i = 0; i < count; i++) {
+		opened += found[i].slot == 1 && found[i].kind != EVENT_STRANGERS;
+		connected += found[i].kind == EVENT_CONNECTED || found[i].kind == EVENT_RENEGOTIATED;
+		if (found[i].kind == EVENT_STRANGERS)
+			left_out += found[i].cause;
+	}
+	ck_assert_uint_eq(connected, 2);
+	ck_assert_uint_le(opened, 21);
+	ck_assert_uint_eq(opened + left_out, 5001);
+	free(found);
+	event_reader_close(&reader);
+	unlink(path);
+	rmdir(dir);
+}
+END_TEST
+
 START_TEST(a_row_is_written_when_it_has_news_and_now_and_then)
 {
 	connect_client(&clients[0]);
@@ -866,6 +904,7 @@ int main(void)
 	tcase_add_test(t, nonsense_in_an_order_moves_nobody);
 	tcase_add_test(t, what_comes_late_goes_after_its_session);
 	tcase_add_test(t, who_is_drained_lets_others_meet_strangers);
+	tcase_add_test(t, a_flood_of_strangers_does_not_wash_the_flight_recorder);
 	tcase_add_test(t, a_row_is_written_when_it_has_news_and_now_and_then);
 	suite_add_tcase(suite, t);
 	return run_suite(suite);
