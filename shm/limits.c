@@ -140,14 +140,14 @@ static bool bucket_take(
 bool source_take(
 	struct shm *shm, const struct source_rates *rates, const struct link_address *address, mono_ms now)
 {
-	/* | 'h' or 'n', for host or network | family | the first bytes of the address | */
-	uint8_t key[18] = { 'h', address->family };
+	/* | 'h' or 'n', for host or network | family | kind | the first bytes of the address | */
+	uint8_t key[19] = { 'h', address->family, rates->kind };
 	const size_t host = address->family == 4 ? 4 : 8, network = address->family == 4 ? 3 : 6;
 
 	/* The host first: one that is over its own rate must not eat up its neighbours'. */
-	memcpy(key + 2, address->ip, host);
-	if (!bucket_take(shm, key, 2 + host, rates->host_per_s, rates->host_burst, now))
+	memcpy(key + 3, address->ip, host);
+	if (!bucket_take(shm, key, 3 + host, rates->host_per_s, rates->host_burst, now))
 		return false;
 	key[0] = 'n';
-	return bucket_take(shm, key, 2 + network, rates->network_per_s, rates->network_burst, now);
+	return bucket_take(shm, key, 3 + network, rates->network_per_s, rates->network_burst, now);
 }

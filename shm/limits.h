@@ -31,6 +31,7 @@ enum { SOURCE_BUCKETS = 1 << 15, SOURCE_WAYS = 4 };
 struct source_rates {
 	uint32_t host_per_s, host_burst;       /* IPv4 /32, IPv6 /64 */
 	uint32_t network_per_s, network_burst; /* IPv4 /24, IPv6 /48 */
+	uint8_t kind;                          /* buckets of another kind are others */
 };
 
 /* One first packet from `address`. True: within both rates. Bursts above 4,095 count as that. */

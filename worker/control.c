@@ -11,9 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-/* First packets that one source may send: enough for a large office behind one address. */
-static const struct source_rates first_packet_rates = {
-	.host_per_s = 200, .host_burst = 1000, .network_per_s = 1000, .network_burst = 4000 };
+enum { OPENERS, PROOFS }; /* kinds of first packets: who proves an address asked for the proof before */
 
 /* -- what a session wants -- */
 
@@ -131,11 +129,34 @@ static void log_dropped(struct worker *w, const char *what, const struct packet 
 	w->limited_count = 0;
 }
 
+/* First packets that one source may send: enough for a large office behind one address, and for whoever raised
+ * connect-freq-initial. A proof of address serves again and again for a while, so those are counted as well. */
+static bool source_may(struct worker *w, const struct packet *p, uint8_t kind)
+{
+	enum { HOST_PER_S = 200, HOST_BURST = 1000 };
+	const uint32_t most = w->config->connect_freq_initial, period_s = w->config->connect_freq_initial_s;
+	const uint32_t per_s = period_s ? most / period_s : 0;
+	struct source_rates rates = {
+		.host_per_s = per_s > HOST_PER_S ? per_s : HOST_PER_S,
+		.host_burst = most > HOST_BURST ? most : HOST_BURST,
+		.kind = kind,
+	};
+
+	rates.network_per_s = rates.host_per_s < UINT32_MAX / 5 ? 5 * rates.host_per_s : UINT32_MAX;
+	rates.network_burst = rates.host_burst < UINT32_MAX / 4 ? 4 * rates.host_burst : UINT32_MAX;
+	return source_take(w->shm, &rates, &p->peer_address, w->now);
+}
+
 static void let_in(struct worker *w, struct packet *p, const vpn_contact *contact)
 {
 	const struct config *c = w->config;
 	struct session *s;
 
+	if (contact->proven && !source_may(w, p, PROOFS)) {
+		p->fate = FATE_CONNECT_LIMITED;
+		log_dropped(w, "too many new connections from one place: one is dropped", p);
+		return;
+	}
 	if (c->connect_freq &&
 		!limit_take(shm_limit(w->shm, LIMIT_CONNECTS), c->connect_freq, c->connect_freq_s * 1000, w->now)) {
 		p->fate = FATE_CONNECT_LIMITED;
@@ -164,7 +185,7 @@ void control_first_contact(struct worker *w, struct packet *p)
 	p->fate = (enum fate)contact.fate;
 	switch (contact.verdict) {
 	case VPN_CONTACT_REPLY:
-		if (!source_take(w->shm, &first_packet_rates, &p->peer_address, w->now) ||
+		if (!source_may(w, p, OPENERS) ||
 			!limit_take(shm_limit(w->shm, LIMIT_OPENERS), c->connect_freq_initial,
 				c->connect_freq_initial_s * 1000, w->now)) {
 			p->fate = FATE_OPENER_LIMITED;
@@ -175,7 +196,7 @@ void control_first_contact(struct worker *w, struct packet *p)
 			contact.reply_len);
 		break;
 	case VPN_CONTACT_OPEN:
-		if (!contact.proven && !source_take(w->shm, &first_packet_rates, &p->peer_address, w->now))
+		if (!contact.proven && !source_may(w, p, OPENERS))
 			p->fate = FATE_OPENER_LIMITED;
 		else if (w->stopping)
 			p->fate = FATE_UNKNOWN_PEER;

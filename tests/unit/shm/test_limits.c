@@ -108,6 +108,20 @@ START_TEST(neighbours_share_the_rate_of_their_network)
 }
 END_TEST
 
+START_TEST(buckets_of_another_kind_are_others)
+{
+	struct shm *shm = small_segment();
+	struct link_address a = address4(0xc0000201, 1000);
+	struct source_rates others = rates;
+	others.kind = 1;
+	for (int i = 0; i < 3; i++)
+		ck_assert(source_take(shm, &rates, &a, 1000000));
+	ck_assert(!source_take(shm, &rates, &a, 1000000));
+	ck_assert(source_take(shm, &others, &a, 1000000));
+	shm_detach(&shm);
+}
+END_TEST
+
 START_TEST(one_host_over_its_rate_leaves_its_neighbours_theirs)
 {
 	struct shm *shm = small_segment();
@@ -171,7 +185,7 @@ END_TEST
 START_TEST(a_table_full_of_nonsense_and_a_flood_of_sources_end_well)
 {
 	struct shm *shm = small_segment();
-	const struct source_rates wild = { UINT32_MAX, UINT32_MAX, UINT32_MAX, 0 };
+	const struct source_rates wild = { UINT32_MAX, UINT32_MAX, UINT32_MAX, 0, 0 };
 	uint64_t seed = 7;
 	for (size_t i = 0; i < shm->sources.entries; i++)
 		atomic_store(&shm->sources.at[i], chance(&seed));
@@ -197,6 +211,7 @@ int main(void)
 	tcase_add_test(t, a_source_has_its_burst_and_then_its_rate);
 	tcase_add_test(t, asking_often_does_not_lose_what_is_earned);
 	tcase_add_test(t, neighbours_share_the_rate_of_their_network);
+	tcase_add_test(t, buckets_of_another_kind_are_others);
 	tcase_add_test(t, one_host_over_its_rate_leaves_its_neighbours_theirs);
 	tcase_add_test(t, an_ipv6_source_is_its_64_and_its_48);
 	tcase_add_test(t, a_worker_whose_clock_is_behind_anothers_earns_the_source_nothing);

@@ -44,7 +44,7 @@ static void use_everything(struct shm *shm, uint64_t *seed)
 	uint8_t secrets[2][SHM_SECRET_LEN];
 	uint32_t slot = (uint32_t)chance(seed) % 110, generation = (uint32_t)chance(seed) % 16, s, g;
 	unsigned worker = (unsigned)(chance(seed) % 4);
-	const struct source_rates rates = { 1, 2, 3, 4 };
+	const struct source_rates rates = { 1, 2, 3, 4, 0 };
 
 	snprintf(id.common_name, sizeof(id.common_name), "client %u", slot);
 	peers_word(shm, slot, &word);

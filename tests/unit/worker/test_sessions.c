@@ -56,6 +56,33 @@ START_TEST(one_address_at_two_listeners_is_two_clients)
 }
 END_TEST
 
+/* A proof holds for a while and is not used up: who brings it again and again begins handshakes without asking first. */
+START_TEST(a_proof_does_not_open_sessions_without_end)
+{
+	struct client *c = &clients[0];
+	uint8_t second[VPN_DATAGRAM_MAX];
+	unsigned opened = 0;
+
+	config.connect_freq_initial = 100;
+	client_speaks(c);
+	client_hears(c);
+	size_t len = vpn_session_transmit(c->session, second, sizeof(second), w.now);
+	ck_assert_uint_gt(len, 0);
+	for (unsigned i = 0; i < 3000; i++) {
+		add(&c->at, second, len);
+		deliver();
+		struct session *s = session_at(c);
+		opened += s != NULL;
+		if (s)
+			session_end(&w, s, "test");
+	}
+	ck_assert_uint_ge(opened, 500);
+	ck_assert_uint_le(opened, 1000);
+	ck_assert_uint_eq(counters.fates[FATE_CONNECT_LIMITED], 3000 - opened);
+	connect_client(&clients[1]); /* openers count by themselves */
+}
+END_TEST
+
 /* Who only proves its address may begin as many handshakes as it likes; its lines in the log are counted by the second. */
 START_TEST(strangers_do_not_fill_the_log)
 {
@@ -648,6 +675,7 @@ int main(void)
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_test(t, a_float_ends_a_session_whose_packets_are_in_the_same_batch);
 	tcase_add_test(t, one_address_at_two_listeners_is_two_clients);
+	tcase_add_test(t, a_proof_does_not_open_sessions_without_end);
 	tcase_add_test(t, strangers_do_not_fill_the_log);
 	tcase_add_test(t, an_address_of_another_name_is_not_taken_by_floating);
 	tcase_add_test(t, the_newest_of_a_name_replaces_the_older_and_gets_its_address);
