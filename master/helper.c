@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -26,15 +27,14 @@ static void tell_master(int control, enum helper_report_kind kind, const char *t
 	send(control, &r, REPORT_HEAD + r.len, MSG_NOSIGNAL);
 }
 
-_Noreturn static void be_born(const struct helper_birth *birth, pid_t parent, int control)
+_Noreturn static void be_born(const struct helper_birth *birth, int control)
 {
 	struct helper_birth b = *birth;
 	char text[128];
 
 	if (b.forget)
 		b.forget(b.context);
-	int error =
-		b.sudo ? privilege_drop_ids(b.uid, b.gid, parent) : privilege_drop_all(b.uid, b.gid, parent);
+	int error = b.sudo ? privilege_drop_ids(b.uid, b.gid) : privilege_drop_all(b.uid, b.gid);
 	if (error) {
 		snprintf(text, sizeof(text), "the helper cannot give up its rights: %s", strerror(-error));
 		tell_master(control, HELPER_REPORT_FAILED, text);
@@ -78,9 +78,8 @@ static int await_ready(int control, char error[HELPER_ERROR_MAX])
 
 int helper_start(const struct helper_birth *birth, struct helper *out, char error[HELPER_ERROR_MAX])
 {
-	*out = (struct helper){ .pid = -1, .control = -1 };
+	*out = (struct helper){ .pid = -1, .control = -1, .pid_fd = -1 };
 	int result, ends[2];
-	pid_t parent = getpid();
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
 		result = -errno;
 		snprintf(error, HELPER_ERROR_MAX, "the helper cannot be started: %s", strerror(-result));
@@ -92,7 +91,7 @@ int helper_start(const struct helper_birth *birth, struct helper *out, char erro
 		int keep[] = { ends[1] };
 		prctl(PR_SET_NAME, "vpn-helper");
 		privilege_child_begin(keep, 1, birth->silent);
-		be_born(birth, parent, ends[1]);
+		be_born(birth, ends[1]);
 	}
 	if (out->pid < 0)
 		snprintf(error, HELPER_ERROR_MAX, "the helper cannot be started: %s", strerror(errno));
@@ -180,5 +179,15 @@ void helper_let_go(struct helper *helper)
 {
 	if (helper->control >= 0)
 		close(helper->control);
-	*helper = (struct helper){ .pid = -1, .control = -1 };
+	if (helper->pid_fd >= 0)
+		close(helper->pid_fd);
+	*helper = (struct helper){ .pid = -1, .control = -1, .pid_fd = -1 };
+}
+
+void helper_kill(const struct helper *helper)
+{
+	if (helper->pid_fd >= 0)
+		pidfd_send_signal(helper->pid_fd, SIGKILL, NULL, 0);
+	else if (helper->pid > 0)
+		kill(helper->pid, SIGKILL);
 }

@@ -21,6 +21,7 @@ enum {
 struct helper {
 	pid_t pid;   /* -1: none */
 	int control; /* our end: plans and channels go out, log lines come in */
+	int pid_fd;  /* of one that is not our child: a master before us had it; else -1 */
 };
 
 struct helper_birth {
@@ -45,6 +46,7 @@ bool helper_listen(struct helper *helper);
 /* No worker is left: it runs the client-disconnect scripts that are still due, and ends. */
 void helper_finish(struct helper *helper);
 void helper_let_go(struct helper *helper);
+void helper_kill(const struct helper *helper);
 
 /* helper_process.c: what it does once it has given up its rights. Ends the process. */
 _Noreturn void helper_live(int control);

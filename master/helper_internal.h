@@ -21,7 +21,7 @@
 #include "shm/segment.h"
 #include "worker/helper_wire.h"
 
-enum { DEFERRED_MAX = 1024, DEFERRED_LOOK_MS = 200 };
+enum { DEFERRED_MAX = 1024, DEFERRED_LOOK_MS = 200, ALONE_MS = 10000, IDLE_MS = 50000 };
 
 /* A client between the success of its connect step and its client-disconnect. */
 struct client {
@@ -65,7 +65,9 @@ struct helper_state {
 	struct worker_channel channels[SHM_MAX_WORKERS];
 	uint32_t serial;
 	struct helper_plan plan;
-	bool has_plan, finishing;
+	bool has_plan, finishing, had_workers;
+	mono_ms idle_since; /* no worker since then; MONO_NEVER */
+	mono_ms ends_at; /* the master is gone: so long it may finish; MONO_NEVER */
 	struct client_slot *slots;
 	unsigned slot_count;
 	struct job *waiting, **waiting_end;

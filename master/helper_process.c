@@ -322,7 +322,7 @@ static bool take_command(struct helper_state *h)
 static nfds_t fill(struct helper_state *h, struct pollfd *polls, mono_ms now, int *wait_ms)
 {
 	nfds_t count = 0;
-	mono_ms wake_at = MONO_NEVER;
+	mono_ms wake_at = h->ends_at;
 
 	polls[count++] = (struct pollfd){ .fd = h->control, .events = POLLIN };
 	for (unsigned w = 0; w < SHM_MAX_WORKERS; w++)
@@ -335,6 +335,8 @@ static nfds_t fill(struct helper_state *h, struct pollfd *polls, mono_ms now, in
 		polls[count++] = (struct pollfd){ .fd = job->script.output_fd, .events = POLLIN };
 		wake_at = mono_earlier(wake_at, job->deferred ? job->look_at : job->script.kill_at);
 	}
+	if (h->idle_since != MONO_NEVER)
+		wake_at = mono_earlier(wake_at, h->idle_since + IDLE_MS);
 	span_ms left = wake_at == MONO_NEVER ? 60000 : wake_at - now;
 	*wait_ms = left <= 0 ? 0 : left > 60000 ? 60000 : (int)left + 1;
 	return count;
@@ -354,6 +356,31 @@ static bool finish(struct helper_state *h)
 	return !h->running;
 }
 
+/* Workers go on for a little while and tell us whose session is over: that is done, then we end. */
+static void master_gone(struct helper_state *h)
+{
+	if (h->control >= 0)
+		close(h->control);
+	h->control = -1;
+	h->finishing = true;
+	h->ends_at = master_now() + ALONE_MS;
+}
+
+/* A service manager may keep our master's end after its death; then it is the workers' end that counts. */
+static void look_for_workers(struct helper_state *h)
+{
+	bool any = false;
+	for (unsigned w = 0; w < SHM_MAX_WORKERS; w++)
+		any |= h->channels[w].fd >= 0;
+	h->had_workers |= any;
+	if (any || !h->had_workers || h->finishing)
+		h->idle_since = MONO_NEVER;
+	else if (h->idle_since == MONO_NEVER)
+		h->idle_since = master_now();
+	else if (master_now() - h->idle_since >= IDLE_MS)
+		master_gone(h);
+}
+
 _Noreturn void helper_live(int control)
 {
 	struct helper_state *h = calloc(1, sizeof(*h));
@@ -363,6 +390,7 @@ _Noreturn void helper_live(int control)
 	if (!h || !polls)
 		_exit(1);
 	h->control = control;
+	h->ends_at = h->idle_since = MONO_NEVER;
 	h->waiting_end = &h->waiting;
 	for (unsigned w = 0; w < SHM_MAX_WORKERS; w++)
 		h->channels[w].fd = -1;
@@ -379,6 +407,9 @@ _Noreturn void helper_live(int control)
 			if (polls[1 + w].fd >= 0 && polls[1 + w].revents)
 				serve(h, w);
 		if (polls[0].revents && !take_command(h))
+			master_gone(h);
+		look_for_workers(h);
+		if (master_now() >= h->ends_at)
 			break;
 	}
 	while (h->running) {

@@ -26,7 +26,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { START_DEADLINE_MS = 10000, REPORT_EVERY_MS = 60000, THROTTLED_MS = 10 };
+enum {
+	START_DEADLINE_MS = 10000,
+	REPORT_EVERY_MS = 60000,
+	THROTTLED_MS = 10,
+	ALONE_MS = 60000, /* without a master, or without a worker: a service manager may keep a dead master's end */
+};
 
 enum report_kind { REPORT_READY, REPORT_FAILED, REPORT_WARNING, REPORT_COUNTS };
 
@@ -53,7 +58,7 @@ struct holder {
 	int control;
 	struct channel channels[SHM_MAX_WORKERS];
 	mono_ms filled_at; /* when tokens were last handed out */
-	mono_ms reported_at;
+	mono_ms reported_at, ends_at; /* ends_at: MONO_NEVER while there is a master and a worker */
 	uint64_t given, refused, delayed, reported;
 };
 
@@ -179,6 +184,7 @@ static void fill_tokens(struct holder *h, mono_ms now)
 
 static void serve_all(struct holder *h)
 {
+	bool had_channels = false;
 	for (;;) {
 		struct pollfd polls[1 + SHM_MAX_WORKERS];
 		unsigned open_channels = 0, throttled = 0;
@@ -190,10 +196,17 @@ static void serve_all(struct holder *h)
 			throttled += c->fd >= 0 && !c->tokens;
 			polls[1 + w] = (struct pollfd){ .fd = c->tokens ? c->fd : -1, .events = POLLIN };
 		}
-		if (h->control < 0 && !open_channels)
+		had_channels |= open_channels > 0;
+		if (open_channels && h->control >= 0)
+			h->ends_at = MONO_NEVER;
+		else if (h->ends_at == MONO_NEVER && had_channels)
+			h->ends_at = master_now() + ALONE_MS;
+		if ((h->control < 0 && !open_channels) || master_now() >= h->ends_at)
 			return;
 		h->delayed += throttled;
-		if (poll(polls, 1 + SHM_MAX_WORKERS, throttled ? THROTTLED_MS : REPORT_EVERY_MS) < 0 &&
+		if (poll(polls, 1 + SHM_MAX_WORKERS, throttled			       ? THROTTLED_MS
+				: h->ends_at != MONO_NEVER ? ALONE_MS / 10
+							   : REPORT_EVERY_MS) < 0 &&
 			errno != EINTR)
 			return;
 		for (unsigned w = 0; w < SHM_MAX_WORKERS; w++)
@@ -214,7 +227,7 @@ static void serve_all(struct holder *h)
 	}
 }
 
-_Noreturn static void keyholder_run(const struct keyholder_birth *birth, pid_t parent, int control)
+_Noreturn static void keyholder_run(const struct keyholder_birth *birth, int control)
 {
 	char error[KEYHOLDER_ERROR_MAX] = "";
 	/* A Ctrl-C on the terminal reaches all of the process group; when we end is the master's word. */
@@ -247,12 +260,12 @@ _Noreturn static void keyholder_run(const struct keyholder_birth *birth, pid_t p
 		tell(control, REPORT_WARNING, NULL, error);
 	}
 	struct holder h = {
-		.key = key, .control = control, .filled_at = master_now(), .reported_at = master_now()
+		.key = key, .control = control, .filled_at = master_now(), .reported_at = master_now(), .ends_at = MONO_NEVER
 	};
 	for (unsigned w = 0; w < SHM_MAX_WORKERS; w++)
 		h.channels[w].fd = -1;
 	key_source_close(&b.source);
-	int dropped = privilege_drop_all(b.uid, b.gid, parent);
+	int dropped = privilege_drop_all(b.uid, b.gid);
 	if (dropped < 0 || !lock_in()) {
 		snprintf(error, sizeof(error), "the keyholder cannot give up its rights: %s",
 			dropped < 0 ? strerror(-dropped) : "seccomp refused");
@@ -302,7 +315,6 @@ int keyholder_start(
 {
 	*out = (struct keyholder){ .pid = -1, .control = -1 };
 	int result, ends[2];
-	pid_t parent = getpid();
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0) {
 		result = -errno;
 		snprintf(
@@ -315,7 +327,7 @@ int keyholder_start(
 		int keep[] = { ends[1], birth->source.key_fd, birth->source.passphrase_fd };
 		prctl(PR_SET_NAME, "vpn-keyholder");
 		privilege_child_begin(keep, sizeof(keep) / sizeof(keep[0]), birth->silent);
-		keyholder_run(birth, parent, ends[1]);
+		keyholder_run(birth, ends[1]);
 	}
 	if (out->pid < 0)
 		snprintf(error, KEYHOLDER_ERROR_MAX, "the keyholder cannot be started: %s", strerror(errno));

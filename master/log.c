@@ -123,6 +123,11 @@ void log_set_mute(int mute)
 	the_log.settings.mute = mute;
 }
 
+void log_go_on(void)
+{
+	the_log.opened_before = true;
+}
+
 /* -- lines -- */
 
 bool log_is_warning(const char *text)

@@ -26,6 +26,8 @@ struct log_settings {
  * first call lines go to standard output with time stamps. Called again (reload) it opens the file anew,
  * never truncating it a second time. 0 or a negative errno (the old way stays). */
 int log_open(const struct log_settings *settings);
+/* The file is one that the program before us wrote to: log_open() does not truncate it. */
+void log_go_on(void);
 /* Writes one line. */
 void log_line(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Writes one line that another process wrote: everything unprintable is escaped. */

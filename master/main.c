@@ -131,10 +131,13 @@ static int run_hub(int argc, char **argv)
 {
 	struct findings findings = { 0 };
 	struct conf_report report = { .problem = findings_add, .context = &findings };
-	struct master m = { .argc = argc, .argv = argv };
-	m.start_directory = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct master m = { .argc = argc, .argv = argv, .start_directory = -1 };
+	upgrade_inherit(&m);
+	if (m.start_directory < 0)
+		m.start_directory = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	m.now.config = config_read(argc, argv, &report);
 	if (!m.now.config) {
+		upgrade_go_back(&m, "it does not take the configuration");
 		findings_print(stderr, &findings);
 		if (!same_stream(STDOUT_FILENO, STDERR_FILENO))
 			findings_log(&findings);
@@ -147,6 +150,10 @@ static int run_hub(int argc, char **argv)
 	m.exit_status = master_start(&m);
 	findings_clear(&findings);
 	m.warnings = NULL;
+	if (m.exit_status)
+		upgrade_go_back(&m, "its start failed, its log says why");
+	if (m.exit_status && upgrade_left_alone(&m))
+		return m.exit_status;
 	if (!m.exit_status)
 		supervise(&m);
 	master_end(&m);
@@ -177,5 +184,7 @@ int main(int argc, char **argv)
 	}
 	if ((at = find_option(argc, argv, "test-config")))
 		return run_test(argc, argv, at);
+	if ((at = find_option(argc, argv, "check-upgrade")))
+		return upgrade_check(argc, argv, at);
 	return run_hub(argc, argv);
 }

@@ -90,8 +90,10 @@ int manage_open(struct master *m)
 	g->hold_flag = m->now.config->management.hold;
 	for (unsigned i = 0; i < MANAGE_CLIENTS_MAX; i++)
 		g->clients[i].fd = -1;
-	for (int d = 0; d < DOORS; d++)
+	for (unsigned d = 0; d < DOORS; d++) {
 		g->doors[d].fd = -1;
+		g->doors[d].left = upgrade_left_door(m, d);
+	}
 	if (history_init(&g->log, m->now.config->management.log_cache) && history_init(&g->states, STATES_KEPT) &&
 		history_init(&g->echoes, 1))
 		error = doors_open(g, m->now.config);
@@ -103,6 +105,13 @@ int manage_open(struct master *m)
 	log_listen(hear_log, g);
 	manage_state(m, "CONNECTING", "");
 	return 0;
+}
+
+_Static_assert((int)MANAGE_DOORS == (int)DOORS, "all of them go to a successor");
+
+int manage_door_fd(const struct master *m, unsigned door)
+{
+	return m->manage ? m->manage->doors[door].fd : -1;
 }
 
 static void let_go(struct manage_client *c)

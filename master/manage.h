@@ -21,11 +21,16 @@
 
 struct master;
 
-enum { MANAGE_WATCH = 0xfffe0000 }; /* epoll data from here to MANAGE_WATCH + 0xffff is ours */
+enum {
+	MANAGE_WATCH = 0xfffe0000, /* epoll data from here to MANAGE_WATCH + 0xffff is ours */
+	MANAGE_DOORS = 2,
+};
 
 /* Opens both doors; m->epoll_fd and the lock are there. 0, or a negative errno after a log line: the directive's
  * door cannot be opened. Without a control socket the hub lives on, with a warning. */
 int manage_open(struct master *m);
+/* The listening sockets, for a successor: of door 0 and so on, `door` below MANAGE_DOORS. -1: none. */
+int manage_door_fd(const struct master *m, unsigned door);
 /* Removes the sockets. Clients are let go. Nothing happens if it was not open. */
 void manage_close(struct master *m);
 /* In a child: wipes what it must not know. Descriptors are closed by the child itself. */

@@ -193,6 +193,18 @@ static void drain(struct manage *g, struct manage_client *c, char **words, unsig
 			on ? "gives its sessions to the others" : "takes new sessions again");
 }
 
+static void upgrade_command(struct manage *g, struct manage_client *c, char **words, unsigned count)
+{
+	char error[300];
+
+	(void)words, (void)count;
+	if (upgrade(g->master, error, sizeof(error)))
+		client_say(c, "ERROR: %s", error);
+	else
+		client_say(c, "SUCCESS: %s is asked whether it can take over; log and events tell how it goes",
+			g->master->upgrade.program);
+}
+
 static command_function help;
 
 static const struct command_row rows[] = {
@@ -216,6 +228,7 @@ static const struct command_row rows[] = {
 	{ "status", 0, 1, NEEDS_HUB, status_command, "[1|2|3]", "clients and routes in the form of that status-version" },
 	{ "trace", 1, 2, NEEDS_HUB | ORDERS, trace_command, "NAME|ADDRESS:PORT [SECONDS]", "a line for each of its packets; 60 seconds if not given, 0: no more" },
 	{ "undrain", 1, 1, NEEDS_HUB | ORDERS, drain, "WORKER", "it takes new sessions again" },
+	{ "upgrade", 0, 0, NEEDS_HUB | ORDERS, upgrade_command, "", "the program's file, if it is another one by now, takes over; clients stay" },
 	{ "verb", 0, 1, ORDERS, verb, "[N]", "log verbosity; shows it if not given" },
 	{ "version", 0, 1, 0, version, "[N]", "our versions; N: the protocol version that you know" },
 };

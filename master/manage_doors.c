@@ -44,6 +44,11 @@ static int listen_unix(struct door *door, const char *path, uid_t owner, gid_t g
 	if (strlen(path) >= sizeof(name.sun_path))
 		return -ENAMETOOLONG;
 	strcpy(name.sun_path, path);
+	if (door->left >= 0) {
+		strcpy(door->path, path);
+		door->fd = door->left;
+		return 0;
+	}
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), error;
 	if (fd < 0)
 		return -errno;
@@ -145,6 +150,10 @@ static int ask_password(struct door *door)
 static int listen_tcp(struct door *door, const struct management *m)
 {
 	int one = 1, error = 0;
+	if (door->left >= 0) {
+		door->fd = door->left;
+		return 0;
+	}
 	int fd = socket(m->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)

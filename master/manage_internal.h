@@ -48,6 +48,7 @@ struct door {
 	gid_t group;
 	size_t password_len; /* 0: none wanted */
 	char password[CONFIG_PASSWORD_MAX + 1];
+	int left; /* the socket of a master before us, listening already; -1 */
 };
 
 /* An answer that is longer than what a queue takes at once: goes on as the client reads. */

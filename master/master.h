@@ -12,6 +12,7 @@
 #include "master/notify.h"
 #include "master/steering.h"
 #include "master/tunnel.h"
+#include "master/upgrade.h"
 #include "shm/events.h"
 #include "shm/segment.h"
 #include "shm/stats.h"
@@ -49,6 +50,8 @@ enum phase { PHASE_STARTING, PHASE_RUNNING, PHASE_STOPPING };
 struct seat {
 	pid_t pid;     /* -1: nobody */
 	int orders_fd; /* our end; -1 with nobody */
+	int pid_fd;    /* of one that is not our child: a master before us had it; else -1 */
+	uint32_t serial; /* of this birth: no other has it */
 	int cpu;
 	unsigned generation; /* it was born with that generation of the configuration */
 	bool ready, leaving, had_one;
@@ -129,6 +132,7 @@ struct master {
 	mono_ms secret_at;	    /* when the next secret of address proofs is due */
 	span_ms secret_every;	    /* SECRET_MS, unless a test wants time to pass faster */
 	struct manage *manage;	    /* management interface; NULL: not open */
+	struct upgrade upgrade;	    /* what we were left, what we leave */
 	struct notify notify;	    /* who started us wants to hear of our life */
 	mono_ms alive_at;	    /* the next sign of life; MONO_NEVER */
 	mono_ms status_earliest;    /* not more often than this when clients come and go */
@@ -145,9 +149,25 @@ int master_start(struct master *m);
 void master_end(struct master *m);
 /* What a child that must know nothing of it lets go. */
 void master_forget(void *master);
+/* Steps of it that a successor takes, too (adopt.c). Each 0 or a negative errno after a log line. */
+int start_directory(const struct config *config);
+/* Workers and seats: 0 of them as the configuration says. */
+int start_seats(struct master *m, unsigned workers, unsigned seats);
+int start_limits(const struct master *m);
+int start_signals(struct master *m);
+int start_first_keyholder(struct master *m);
+/* The state segment, unless there is one; the statistics, unless there are some; the events. */
+int start_segments(struct master *m);
 
 /* supervise.c: births, deaths, orders, the loop. */
 bool worker_birth(struct master *m, unsigned index);
+bool supervise_anybody_left(const struct master *m);
+/* Workers tell their clients RESTART and end, with the usual patience; nobody is born for them. */
+void supervise_empty(struct master *m);
+/* Rights, signs of life, first times: from here on we are RUNNING. 0 or a negative errno after a log line. */
+int supervise_running(struct master *m);
+/* The checker's answers; -1: no more. */
+void supervise_watch_checker(struct master *m, bool on);
 /* Runs until the end; gives the exit status. */
 int supervise(struct master *m);
 void supervise_stop(struct master *m, int exit_status);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,9 @@ void notify_open(struct notify *n)
 		if (n->fd >= 0)
 			setsockopt(n->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 		n->watchdog = read_watchdog(getenv("WATCHDOG_USEC"), getenv("WATCHDOG_PID"));
+		snprintf(n->address, sizeof(n->address), "%s", address);
+		if (n->watchdog)
+			snprintf(n->watchdog_usec, sizeof(n->watchdog_usec), "%s", getenv("WATCHDOG_USEC"));
 	}
 	unsetenv("NOTIFY_SOCKET");
 	unsetenv("WATCHDOG_USEC");
@@ -69,14 +73,36 @@ bool notify_wanted(const struct notify *n)
 	return n->fd >= 0;
 }
 
+/* False, as said in the header: nobody hears us, we go on. */
+static bool tell_with(const struct notify *n, const char *text, int fd)
+{
+	union {
+		struct cmsghdr head;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { .head = { .cmsg_len = CMSG_LEN(sizeof(int)),
+			      .cmsg_level = SOL_SOCKET,
+			      .cmsg_type = SCM_RIGHTS } };
+	struct iovec part = { .iov_base = (void *)(uintptr_t)text, .iov_len = strlen(text) };
+	struct msghdr m = { .msg_name = (void *)(uintptr_t)&n->to,
+		.msg_namelen = n->to_len,
+		.msg_iov = &part,
+		.msg_iovlen = 1 };
+	if (n->fd < 0)
+		return false;
+	if (fd >= 0) {
+		memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
+		m.msg_control = &control;
+		m.msg_controllen = sizeof(control);
+	}
+	while (sendmsg(n->fd, &m, MSG_NOSIGNAL) < 0)
+		if (errno != EINTR)
+			return false;
+	return true;
+}
+
 static void tell(const struct notify *n, const char *text)
 {
-	if (n->fd < 0)
-		return;
-	while (sendto(n->fd, text, strlen(text), MSG_NOSIGNAL, (const struct sockaddr *)&n->to, n->to_len) <
-		0)
-		if (errno != EINTR)
-			return; /* said in the header: nobody hears us, we go on */
+	tell_with(n, text, -1);
 }
 
 static void tell_state(const struct notify *n, const char *state, const char *status)
@@ -106,6 +132,29 @@ void notify_reloading(const struct notify *n, const char *status)
 void notify_stopping(const struct notify *n, const char *status)
 {
 	tell_state(n, "STOPPING=1", status);
+}
+
+void notify_put_back(const struct notify *n)
+{
+	if (n->address[0])
+		setenv("NOTIFY_SOCKET", n->address, 1);
+	if (n->watchdog_usec[0])
+		setenv("WATCHDOG_USEC", n->watchdog_usec, 1);
+}
+
+bool notify_keep(const struct notify *n, const char *name, int fd)
+{
+	char text[96];
+	/* not watched there: a socket's passing error would be taken for its end */
+	snprintf(text, sizeof(text), "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
+	return tell_with(n, text, fd);
+}
+
+bool notify_keep_no_more(const struct notify *n, const char *name)
+{
+	char text[96];
+	snprintf(text, sizeof(text), "FDSTOREREMOVE=1\nFDNAME=%s", name);
+	return tell_with(n, text, -1);
 }
 
 void notify_alive(const struct notify *n)

@@ -15,6 +15,7 @@ struct notify {
 	struct sockaddr_un to;
 	socklen_t to_len;
 	span_ms watchdog; /* a sign of life as often as this; 0: not wanted */
+	char address[128], watchdog_usec[24]; /* as the environment had them; "": not */
 };
 
 /* Takes what the environment asks for (NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID) and removes it there, so
@@ -29,6 +30,11 @@ bool notify_wanted(const struct notify *n);
 void notify_ready(const struct notify *n, const char *status);
 void notify_reloading(const struct notify *n, const char *status);
 void notify_stopping(const struct notify *n, const char *status);
+/* Puts into the environment what notify_open() took out of it: for a program that goes on in our place. */
+void notify_put_back(const struct notify *n);
+/* Has it keep a descriptor under a name, for whom it starts after our death; and no more. False: it did not hear us. */
+bool notify_keep(const struct notify *n, const char *name, int fd);
+bool notify_keep_no_more(const struct notify *n, const char *name);
 /* A sign of life. */
 void notify_alive(const struct notify *n);
 

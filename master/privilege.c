@@ -5,6 +5,7 @@
 
 #include "common/base/sanitizer.h"
 #include "master/log.h"
+#include "master/upgrade.h"
 
 #include <cap-ng.h>
 #include <errno.h>
@@ -112,13 +113,27 @@ static bool is_kept(int cap)
 	return false;
 }
 
+static int deny_programs(scmp_filter_ctx filter)
+{
+	int execveat_number = SCMP_SYS(execveat);
+	int error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(execve), 0);
+	if (!error)
+		error = seccomp_rule_add(
+			filter, SCMP_ACT_ERRNO(EPERM), execveat_number, 1, SCMP_A0_32(SCMP_CMP_NE, PROGRAM_FD));
+	if (!error)
+		error = seccomp_rule_add(
+			filter, SCMP_ACT_ERRNO(EPERM), execveat_number, 1, SCMP_A4_32(SCMP_CMP_NE, AT_EMPTY_PATH));
+	return error;
+}
+
 /* What no master ever needs: other processes' memory, other kernels; and, where no script is configured,
- * other programs. Births keep this filter and add their own. */
+ * other programs, but for the one that an upgrade opened at PROGRAM_FD. A filter cannot see which file that is: it
+ * keeps whoever took us over from a shell's path, not from a descriptor that he can open. Births keep this filter and
+ * add their own. */
 static int deny_the_unneeded(bool programs)
 {
 	if (UNDER_SANITIZER)
 		return 0; /* a leak check at the end needs ptrace */
-	static const int starting[] = { SCMP_SYS(execve), SCMP_SYS(execveat) };
 	static const int denied[] = { SCMP_SYS(ptrace), SCMP_SYS(process_vm_readv),
 		SCMP_SYS(process_vm_writev), SCMP_SYS(kexec_load), SCMP_SYS(kexec_file_load),
 		SCMP_SYS(init_module), SCMP_SYS(finit_module), SCMP_SYS(delete_module), SCMP_SYS(userfaultfd),
@@ -130,15 +145,15 @@ static int deny_the_unneeded(bool programs)
 	int error = 0;
 	for (size_t i = 0; i < sizeof(denied) / sizeof(denied[0]) && !error; i++)
 		error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), denied[i], 0);
-	for (size_t i = 0; i < sizeof(starting) / sizeof(starting[0]) && !error && !programs; i++)
-		error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), starting[i], 0);
+	if (!error && !programs)
+		error = deny_programs(filter);
 	if (!error)
 		error = seccomp_load(filter);
 	seccomp_release(filter);
 	return error;
 }
 
-int privilege_reduce_master(bool programs, bool gain)
+int privilege_reduce_master(bool programs, bool gain, bool confined)
 {
 	if (capng_get_caps_process() < 0)
 		return -EPERM;
@@ -152,11 +167,30 @@ int privilege_reduce_master(bool programs, bool gain)
 	/* another account has what a supervisor gave it, but not the right to cut the bounding set */
 	if (capng_apply(geteuid() == 0 ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS) < 0)
 		return -EPERM;
-	if (gain)
+	if (gain || confined)
 		return 0; /* a filter would take from a later helper's scripts what it promises them */
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -EPERM;
 	return deny_the_unneeded(programs);
+}
+
+/* Another account than root loses in an exec what it did not mark for it. */
+int privilege_keep_through_exec(bool keep)
+{
+	if (geteuid() == 0)
+		return 0;
+	if (capng_get_caps_process() < 0)
+		return -EPERM;
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+		if (capng_have_capability(CAPNG_PERMITTED, (unsigned)kept[i]))
+			capng_update(keep ? CAPNG_ADD : CAPNG_DROP, CAPNG_INHERITABLE, (unsigned)kept[i]);
+	if (capng_apply(CAPNG_SELECT_CAPS) < 0) /* ambient ones go with inheritable ones */
+		return -EPERM;
+	for (size_t i = 0; keep && i < sizeof(kept) / sizeof(kept[0]); i++)
+		if (capng_have_capability(CAPNG_PERMITTED, (unsigned)kept[i]) &&
+			prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, kept[i], 0, 0) < 0)
+			return -errno;
+	return 0;
 }
 
 /* Root's go with the uid; those that a supervisor gave to another account do not, and a script would inherit
@@ -184,15 +218,13 @@ static int change_ids(uid_t uid, gid_t gid)
 	return drop_capabilities();
 }
 
-/* Not dumpable, and gone with the parent: after the uid change, which would undo it. */
-static int tie_to_parent(pid_t parent)
+/* After the uid change, which would undo it. */
+static int hide(void)
 {
-	if (prctl(PR_SET_DUMPABLE, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
-		return -errno;
-	return getppid() == parent ? 0 : -ESRCH; /* it died before we could ask to be told */
+	return prctl(PR_SET_DUMPABLE, 0) < 0 ? -errno : 0;
 }
 
-int privilege_drop_all(uid_t uid, gid_t gid, pid_t parent)
+int privilege_drop_all(uid_t uid, gid_t gid)
 {
 	/* all that the kernel has, also those that are newer than our headers */
 	for (int cap = 0; geteuid() == 0 && prctl(PR_CAPBSET_READ, cap) >= 0; cap++)
@@ -203,13 +235,13 @@ int privilege_drop_all(uid_t uid, gid_t gid, pid_t parent)
 		return error;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
-	return tie_to_parent(parent);
+	return hide();
 }
 
-int privilege_drop_ids(uid_t uid, gid_t gid, pid_t parent)
+int privilege_drop_ids(uid_t uid, gid_t gid)
 {
 	int error = change_ids(uid, gid);
-	return error ? error : tie_to_parent(parent);
+	return error ? error : hide();
 }
 
 void privilege_child_begin(const int *keep, size_t count, bool silent)

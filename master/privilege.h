@@ -22,18 +22,21 @@ int privilege_prepare(size_t fds, size_t locked, const struct config *config);
 /* For the master, once everything stands: keeps only the capabilities that births, reload and the end need,
  * in the bounding set too. `programs`: may still start other programs, directly or through a later helper;
  * `gain`: and those may gain rights (hub.script-sudo). As another than root: the same, of what a supervisor
- * gave. 0 or a negative errno. */
-int privilege_reduce_master(bool programs, bool gain);
+ * gave. Programs: always the one at PROGRAM_FD (upgrade.h). `confined`: the filters are in force already, since an
+ * exec keeps them. 0 or a negative errno. */
+int privilege_reduce_master(bool programs, bool gain, bool confined);
+/* For the moment of an exec of ourselves: what we have is to outlive it; or no more. 0 or a negative errno. */
+int privilege_keep_through_exec(bool keep);
 
 /* For every child, first of all: signals as a new process has them, every descriptor above 2 closed but the
  * `count` listed ones (-1 among them is nothing), standard input and output closed off. Standard error stays
  * unless `silent`: a crash may still speak, but a daemon's must not hold a terminal or a pipe. */
 void privilege_child_begin(const int *keep, size_t count, bool silent);
 /* For a child that needs no right at all: becomes uid and gid with no other group and no way back, empties
- * the bounding set, no new privileges, not dumpable, and ends with its parent. 0 or a negative errno. */
-int privilege_drop_all(uid_t uid, gid_t gid, pid_t parent);
+ * the bounding set, no new privileges, not dumpable. It may outlive its parent. 0 or a negative errno. */
+int privilege_drop_all(uid_t uid, gid_t gid);
 /* The same for one whose scripts are meant to gain rights through setuid programs (hub.script-sudo): no
  * capability of its own either, but the bounding set stays and new privileges are possible. */
-int privilege_drop_ids(uid_t uid, gid_t gid, pid_t parent);
+int privilege_drop_ids(uid_t uid, gid_t gid);
 
 #endif

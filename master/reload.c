@@ -343,6 +343,7 @@ static void roll(struct master *m, struct generation *fresh)
 	m->keyholder_at = MONO_NEVER;
 	supervise_watch_keyholder(m);
 	settings_in_office(m);
+	estate_keep(m);
 	log_line(LOG_LEVEL_NOTICE, "Configuration read, workers are replaced one after another");
 	if (!roster_resize(m, roster_wanted(m, m->now.config)))
 		log_line(LOG_LEVEL_NOTICE,
@@ -359,9 +360,9 @@ bool reload(struct master *m)
 	struct generation fresh;
 	struct reload_plan plan = { 0 };
 	struct plan_counts counts;
-	if (m->before.config) {
-		log_line(LOG_LEVEL_NOTICE,
-			"The reload before this one is still going on: it is finished first");
+	if (m->before.config || m->upgrade.state != UPGRADE_NONE) {
+		log_line(LOG_LEVEL_NOTICE, "%s is still going on: it is finished first",
+			m->before.config ? "The reload before this one" : "An upgrade");
 		m->reload_again = true;
 		return true;
 	}
@@ -433,6 +434,7 @@ void reload_settled(struct master *m)
 	generation_end(m, &m->before);
 	m->before = (struct generation){ .key = { .key_fd = -1, .passphrase_fd = -1 },
 		.keyholder = { .pid = -1, .control = -1 } };
+	estate_keep(m);
 	master_note(m, EVENT_RELOAD_DONE, 0, NULL);
 	log_line(LOG_LEVEL_NOTICE, "Reload done: all workers run with the new configuration");
 	notify_ready(&m->notify, "Running");
@@ -465,5 +467,6 @@ void keyholder_reborn(struct master *m)
 	master_note(m, EVENT_KEYHOLDER_STARTED, 0, NULL);
 	supervise_watch_keyholder(m);
 	m->now.number = ++m->generations;
+	estate_keep(m);
 	supervise_roll(m);
 }

@@ -121,6 +121,7 @@ static bool add_one(struct master *m)
 	struct seat *seat = &m->seats[index];
 	*seat = (struct seat){ .pid = -1,
 		.orders_fd = -1,
+		.pid_fd = -1,
 		.cpu = seat->cpu,
 		.fresh = true,
 		.respawn_at = MONO_NEVER,
@@ -146,6 +147,7 @@ static bool remove_last(struct master *m)
 	m->workers = index;
 	stats_worker_state(stats_worker(m->stats, index), STATS_WORKER_NONE);
 	roster_apply(m);
+	estate_keep(m); /* whoever keeps its sockets keeps them in their groups */
 	log_line(LOG_LEVEL_NOTICE, "Worker %u is no more, as the configuration says", index);
 	return true;
 }

@@ -87,15 +87,20 @@ int runtime_lock(const char *dir, const char *name, char *path, size_t room)
 			return error;
 		}
 		if (still_there(fd, path)) {
-			char text[32];
-			int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
 			fchmod(fd, 0600); /* who may open it may lock it, and us out */
-			if (ftruncate(fd, 0) == 0)
-				(void)!write(fd, text, (size_t)len);
+			runtime_note(fd, "");
 			return fd;
 		}
 		close(fd);
 	}
+}
+
+void runtime_note(int fd, const char *line)
+{
+	char text[512];
+	int len = snprintf(text, sizeof(text), "%ld\n%.400s%s", (long)getpid(), line, *line ? "\n" : "");
+	if (ftruncate(fd, 0) == 0)
+		(void)!pwrite(fd, text, (size_t)len, 0);
 }
 
 void runtime_unlock(int fd, const char *path)

@@ -17,6 +17,8 @@ int runtime_lock(const char *dir, const char *name, char *path, size_t room);
 /* Who may read the statistics and use the control socket without being root: the group vpnadm, where there is one and we
  * may give it something; (gid_t)-1. */
 gid_t runtime_readers_group(void);
+/* Writes our pid into the lock file, and behind it a line that scripts read: how the last upgrade went ("": none). */
+void runtime_note(int fd, const char *line);
 /* Removes the lock file, then lets go of the lock. */
 void runtime_unlock(int fd, const char *path);
 

@@ -188,6 +188,7 @@ void scripts_helper_again(struct master *m)
 	}
 	master_note(m, EVENT_HELPER_STARTED, 0, NULL);
 	supervise_watch_helper(m);
+	estate_keep(m);
 	connect_workers(m);
 }
 

@@ -21,6 +21,8 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/fsuid.h>
+#include <sys/pidfd.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -31,17 +33,17 @@
 
 /* -- the steps -- */
 
-/* Which CPUs we may use; a worker each unless the configuration says how many. Room is made for some more: their number
- * may change at a reload, the size of shared memory not. */
-static int choose_workers(struct master *m)
+/* Which CPUs we may use; a worker each unless it is said how many. Room is made for some more: their number may change at
+ * a reload, the size of shared memory not. */
+int start_seats(struct master *m, unsigned workers, unsigned seats)
 {
 	cpu_set_t cpus;
 	CPU_ZERO(&cpus);
 	if (sched_getaffinity(0, sizeof(cpus), &cpus) < 0 || CPU_COUNT(&cpus) == 0)
 		CPU_SET(0, &cpus);
 	m->cpus = (unsigned)CPU_COUNT(&cpus);
-	m->workers = m->workers_wanted = roster_wanted(m, m->now.config);
-	m->seat_count = m->cpus > SEATS_MIN ? m->cpus : SEATS_MIN;
+	m->workers = m->workers_wanted = workers ? workers : roster_wanted(m, m->now.config);
+	m->seat_count = seats ? seats : m->cpus > SEATS_MIN ? m->cpus : SEATS_MIN;
 	if (m->seat_count < m->workers)
 		m->seat_count = m->workers;
 	if (m->seat_count > SHM_MAX_WORKERS)
@@ -57,6 +59,7 @@ static int choose_workers(struct master *m)
 		while (!CPU_ISSET(cpu, &cpus));
 		m->seats[w] = (struct seat){ .pid = -1,
 			.orders_fd = -1,
+			.pid_fd = -1,
 			.cpu = cpu,
 			.respawn_at = MONO_NEVER,
 			.kill_at = MONO_NEVER,
@@ -103,7 +106,7 @@ static struct shm_sizes choose_sizes(const struct master *m)
 		.ring_bytes = ring };
 }
 
-static int prepare_limits(const struct master *m)
+int start_limits(const struct master *m)
 {
 	const struct config *config = m->now.config;
 	struct shm_sizes sizes = choose_sizes(m);
@@ -114,7 +117,7 @@ static int prepare_limits(const struct master *m)
 	return privilege_prepare(fds, shm_bytes(&sizes) + (64u << 20), config);
 }
 
-static int change_directory(const struct config *config)
+int start_directory(const struct config *config)
 {
 	if (!config->cd || chdir(config->cd) == 0)
 		return 0;
@@ -144,11 +147,11 @@ static int go_to_background(struct master *m)
 }
 
 /* Signals wait in a descriptor from here on. */
-static int catch_signals(struct master *m)
+int start_signals(struct master *m)
 {
 	sigset_t wanted;
 	sigemptyset(&wanted);
-	int numbers[] = { SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGCHLD };
+	int numbers[] = { SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGURG, SIGCHLD };
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		sigaddset(&wanted, numbers[i]);
 	signal(SIGPIPE, SIG_IGN);
@@ -240,11 +243,23 @@ static void open_events(struct master *m)
 	master_note(m, EVENT_HUB_STARTED, 0, VPNSERVERD_VERSION);
 }
 
+int start_segments(struct master *m)
+{
+	/* a successor has not the right to give files away, but that to act for any group */
+	setfsgid(runtime_readers_group());
+	int error = m->shm ? 0 : create_shm(m);
+	if (!error && !m->stats)
+		error = create_stats(m);
+	if (!error && !m->events)
+		open_events(m);
+	setfsgid(getegid());
+	return error;
+}
+
 /* Best effort: without it the kernel's hashing alone decides, and workers hand over more. */
 static void steer(struct master *m)
 {
 	const struct config *config = m->now.config;
-	m->steering = (struct steering){ .link_program = -1, .tunnel_program = -1 };
 	if (!config->steering)
 		return;
 	struct steering_sizes sizes = { .peers = config->max_clients,
@@ -266,7 +281,7 @@ static int make_wakers(struct master *m)
 	return 0;
 }
 
-static int start_keyholder(struct master *m)
+int start_first_keyholder(struct master *m)
 {
 	if (m->now.key.key_fd < 0)
 		return 0;
@@ -299,7 +314,7 @@ static int bear_workers(struct master *m)
 static int start_in_order(struct master *m)
 {
 	int error;
-	if ((error = change_directory(m->now.config)))
+	if ((error = start_directory(m->now.config)))
 		return error;
 	if ((error = log_configure(m->now.config)))
 		return error;
@@ -313,15 +328,15 @@ static int start_in_order(struct master *m)
 		findings_log(m->warnings);
 	if ((error = privilege_account(m->now.config, &m->uid, &m->gid)))
 		return error;
-	if ((error = choose_workers(m)))
+	if ((error = start_seats(m, 0, 0)))
 		return error;
-	if ((error = prepare_limits(m)))
+	if ((error = start_limits(m)))
 		return error;
 	if ((error = open_key(m))) /* may ask on the terminal, so before the background */
 		return error;
 	if ((error = go_to_background(m)))
 		return error;
-	if ((error = catch_signals(m)))
+	if ((error = start_signals(m)))
 		return error;
 	m->lock_fd = runtime_lock(
 		m->now.config->runtime_dir, m->now.config->name, m->lock_path, sizeof(m->lock_path));
@@ -331,7 +346,7 @@ static int start_in_order(struct master *m)
 		return error;
 	if (m->now.config->management.hold && !manage_hold(m))
 		return -ECANCELED;
-	if ((error = start_keyholder(
+	if ((error = start_first_keyholder(
 		     m))) /* before there is shared memory that its copy of us would contain */
 		return error;
 	if ((error = scripts_start_helper(m)))
@@ -347,11 +362,8 @@ static int start_in_order(struct master *m)
 		return error;
 	if ((error = scripts_tell_helper(m))) /* now the device has a name */
 		return error;
-	if ((error = create_shm(m)))
+	if ((error = start_segments(m)))
 		return error;
-	if ((error = create_stats(m)))
-		return error;
-	open_events(m);
 	steer(m);
 	roster_apply(m);
 	if ((error = make_wakers(m)))
@@ -362,6 +374,8 @@ static int start_in_order(struct master *m)
 int master_start(struct master *m)
 {
 	m->phase = PHASE_STARTING;
+	if (!m->upgrade.known)
+		upgrade_inherit(m);
 	if (!m->tick)
 		m->tick = TICK_MS;
 	if (!m->secret_every)
@@ -369,13 +383,13 @@ int master_start(struct master *m)
 	m->signal_fd = m->epoll_fd = m->lock_fd = m->tell_first = -1;
 	m->now.key = m->before.key = (struct key_source){ .key_fd = -1, .passphrase_fd = -1 };
 	m->now.keyholder = m->before.keyholder = (struct keyholder){ .pid = -1, .control = -1 };
-	m->steering = (struct steering){ .link_program = -1, .tunnel_program = -1 };
+	m->steering = STEERING_NONE;
 	m->status_at = m->tick_at = m->keyholder_at = m->helper_at = m->alive_at = MONO_NEVER;
-	m->helper = (struct helper){ .pid = -1, .control = -1 };
+	m->helper = (struct helper){ .pid = -1, .control = -1, .pid_fd = -1 };
 	m->started_unix = time(NULL);
 	notify_open(&m->notify);
 	m->born = m->now.config;
-	int error = start_in_order(m);
+	int error = m->upgrade.hub ? master_adopt(m) : start_in_order(m);
 	if (error)
 		log_line(LOG_LEVEL_ERROR, "Exiting due to fatal error: %s", strerror(-error));
 	return error ? 1 : 0;
@@ -385,7 +399,10 @@ static void end_children(struct master *m)
 {
 	for (unsigned w = 0; m->seats && w < m->workers; w++) {
 		struct seat *seat = &m->seats[w];
-		if (seat->pid > 0) {
+		if (seat->pid_fd >= 0) { /* no child of ours */
+			pidfd_send_signal(seat->pid_fd, SIGKILL, NULL, 0);
+			close(seat->pid_fd);
+		} else if (seat->pid > 0) {
 			kill(seat->pid, SIGKILL);
 			waitpid(seat->pid, NULL, 0);
 		}
@@ -400,10 +417,9 @@ static void end_children(struct master *m)
 		}
 		keyholder_let_go(keyholders[i]);
 	}
-	if (m->helper.pid > 0) {
-		kill(m->helper.pid, SIGKILL);
+	helper_kill(&m->helper);
+	if (m->helper.pid > 0 && m->helper.pid_fd < 0)
 		waitpid(m->helper.pid, NULL, 0);
-	}
 	helper_let_go(&m->helper);
 }
 
@@ -422,6 +438,7 @@ static void forget_configs(struct master *m)
 
 void master_end(struct master *m)
 {
+	estate_forget(m);
 	end_children(m);
 	manage_close(m);
 	if (m->pid_file_written)
@@ -458,6 +475,7 @@ void master_end(struct master *m)
 	free(m->now.crl_text);
 	free(m->before.crl_text);
 	forget_configs(m);
+	upgrade_end(m);
 	notify_close(&m->notify);
 	log_line(LOG_LEVEL_NOTICE, "vpnserverd has ended");
 	runtime_tell(m->tell_first, m->exit_status);

@@ -49,8 +49,19 @@ static int bpf(int command, union bpf_attr *attr)
 	return result < 0 ? -errno : (int)result;
 }
 
-/* An array of workers, mapped. Values are 64 bits wide because the kernel rounds up to that in a mappable
- * array. */
+/* An array of workers in our memory. */
+static int map_table(int fd, uint32_t count, volatile uint64_t **table, size_t *size)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	*size = (count * sizeof(uint64_t) + page - 1) / page * page;
+	void *map = mmap(NULL, *size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED)
+		return -errno;
+	*table = map;
+	return 0;
+}
+
+/* Makes one. Values are 64 bits wide because the kernel rounds up to that in a mappable array. */
 static int make_table(
 	uint32_t count, uint64_t fill, const char *name, volatile uint64_t **table, size_t *size)
 {
@@ -63,15 +74,11 @@ static int make_table(
 	int fd = bpf(BPF_MAP_CREATE, &attr);
 	if (fd < 0)
 		return fd;
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	*size = (count * sizeof(uint64_t) + page - 1) / page * page;
-	void *map = mmap(NULL, *size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (map == MAP_FAILED) {
-		int error = -errno;
+	int error = map_table(fd, count, table, size);
+	if (error) {
 		close(fd);
 		return error;
 	}
-	*table = map;
 	for (uint32_t i = 0; i < count; i++)
 		(*table)[i] = fill;
 	return fd;
@@ -310,31 +317,34 @@ static int load_tunnel_program(int pool, int chosen, const struct steering_sizes
 	return load(&p, "vpn_tunnel");
 }
 
+static uint32_t entries_of_pool(uint32_t count)
+{
+	return count ? count : 1;
+}
+
 int steering_open(const struct steering_sizes *sizes, struct steering *out)
 {
 	*out = (struct steering){ .pool4_first = sizes->pool4_first,
 		.pool_count = sizes->pool_count,
+		.peer_count = sizes->peers,
 		.link_program = -1,
-		.tunnel_program = -1 };
-	int error, peers = -1, pool = -1, chosen = -1;
-	error = peers = make_table(sizes->peers, STEERING_NOBODY, "vpn_peers", &out->peers, &out->peers_size);
+		.tunnel_program = -1,
+		.peers_map = -1,
+		.pool_map = -1,
+		.chosen_map = -1 };
+	int error;
+	error = out->peers_map =
+		make_table(sizes->peers, STEERING_NOBODY, "vpn_peers", &out->peers, &out->peers_size);
 	if (error >= 0)
-		error = pool = make_table(sizes->pool_count ? sizes->pool_count : 1, STEERING_NOBODY, "vpn_pool",
+		error = out->pool_map = make_table(entries_of_pool(sizes->pool_count), STEERING_NOBODY, "vpn_pool",
 			&out->pool, &out->pool_size);
 	if (error >= 0)
-		error = chosen = make_table(
+		error = out->chosen_map = make_table(
 			1 + STEERING_WORKERS_MAX, 0, "vpn_chosen", &out->chosen, &out->chosen_size);
 	if (error >= 0)
-		error = out->link_program = load_link_program(peers, chosen);
+		error = out->link_program = load_link_program(out->peers_map, out->chosen_map);
 	if (error >= 0)
-		error = out->tunnel_program = load_tunnel_program(pool, chosen, sizes);
-	/* programs and mappings keep the tables */
-	if (peers >= 0)
-		close(peers);
-	if (pool >= 0)
-		close(pool);
-	if (chosen >= 0)
-		close(chosen);
+		error = out->tunnel_program = load_tunnel_program(out->pool_map, out->chosen_map, sizes);
 	if (error >= 0)
 		return 0;
 	steering_close(out);
@@ -349,11 +359,35 @@ void steering_close(struct steering *steering)
 		munmap((void *)steering->pool, steering->pool_size);
 	if (steering->chosen)
 		munmap((void *)steering->chosen, steering->chosen_size);
-	if (steering->link_program >= 0)
-		close(steering->link_program);
-	if (steering->tunnel_program >= 0)
-		close(steering->tunnel_program);
-	*steering = (struct steering){ .link_program = -1, .tunnel_program = -1 };
+	int *fds[] = { &steering->link_program, &steering->tunnel_program, &steering->peers_map, &steering->pool_map,
+		&steering->chosen_map };
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		if (*fds[i] >= 0)
+			close(*fds[i]);
+	*steering = STEERING_NONE;
+}
+
+int steering_adopt(struct steering *steering)
+{
+	steering->peers = steering->pool = steering->chosen = NULL;
+	int error = map_table(steering->peers_map, steering->peer_count, &steering->peers, &steering->peers_size);
+	if (!error)
+		error = map_table(steering->pool_map, entries_of_pool(steering->pool_count), &steering->pool,
+			&steering->pool_size);
+	if (!error)
+		error = map_table(steering->chosen_map, 1 + STEERING_WORKERS_MAX, &steering->chosen,
+			&steering->chosen_size);
+	if (error)
+		steering_close(steering);
+	return error;
+}
+
+void steering_reset(const struct steering *steering)
+{
+	for (uint32_t i = 0; steering->peers && i < steering->peer_count; i++)
+		steering->peers[i] = STEERING_NOBODY;
+	for (uint32_t i = 0; steering->pool && i < entries_of_pool(steering->pool_count); i++)
+		steering->pool[i] = STEERING_NOBODY;
 }
 
 void steering_choose(struct steering *steering, const unsigned *workers, unsigned count)

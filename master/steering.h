@@ -10,6 +10,9 @@
 #include <stdint.h>
 
 enum { STEERING_WORKERS_MAX = 256 };
+/* What has no descriptors. */
+#define STEERING_NONE                                                                                        \
+	((struct steering){ .link_program = -1, .tunnel_program = -1, .peers_map = -1, .pool_map = -1, .chosen_map = -1 })
 #define STEERING_NOBODY UINT64_MAX /* an entry without owner: the kernel goes by its own hash */
 
 struct steering {
@@ -17,9 +20,9 @@ struct steering {
 	 */
 	volatile uint64_t *peers, *pool;
 	volatile uint64_t *chosen; /* how many, then which: steering_choose(); the master's alone */
-	uint32_t pool4_first, pool_count;
-	int link_program, tunnel_program; /* fds */
-	bool attached;			  /* said by who attached them */
+	uint32_t pool4_first, pool_count, peer_count;
+	int link_program, tunnel_program, peers_map, pool_map, chosen_map; /* fds */
+	bool attached; /* said by who attached them */
 	size_t peers_size, pool_size, chosen_size; /* of the mappings */
 };
 
@@ -34,6 +37,11 @@ struct steering_sizes {
 /* Makes both tables, every entry STEERING_NOBODY, and loads both programs. 0 or a negative errno (-EPERM
  * where bpf() is refused); nothing is left then. */
 int steering_open(const struct steering_sizes *sizes, struct steering *out);
+/* The same from the descriptors of a predecessor (link_program, tunnel_program, and the maps) and its sizes
+ * (peer_count, pool_count, pool4_first), all set in `steering`. 0, or a negative errno: nothing is left then. */
+int steering_adopt(struct steering *steering);
+/* Every entry STEERING_NOBODY again. */
+void steering_reset(const struct steering *steering);
 void steering_close(struct steering *steering);
 /* Only these workers get what has no owner; count 0: all, as the kernel spreads it. No call into the kernel. */
 void steering_choose(struct steering *steering, const unsigned *workers, unsigned count);

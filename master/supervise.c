@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -33,6 +34,8 @@ enum {
 	WATCH_SIGNALS = 0xffff0000,
 	WATCH_KEYHOLDER,
 	WATCH_HELPER,
+	WATCH_CHECKER,
+	WATCH_FOREIGN = 0x10000, /* and a seat's index: its worker is no child of ours, and ended */
 	READ_MAX = 64 /* messages of one worker in one turn */
 };
 
@@ -54,8 +57,20 @@ void master_note(struct master *m, enum event_kind kind, unsigned cause, const c
 
 /* -- births -- */
 
-_Noreturn static void live_as_worker(
-	struct master *m, unsigned index, int orders_fd, int keyholder_fd, int helper_fd, uint16_t epoch)
+/* Whoever keeps our estate must know of a worker before it lives: it waits for our word. If we die before, it is
+ * nobody's, and ends. */
+static void await_go(int go)
+{
+	char word;
+	ssize_t n;
+	while ((n = read(go, &word, 1)) < 0 && errno == EINTR)
+		;
+	if (n != 1)
+		_exit(0);
+}
+
+_Noreturn static void live_as_worker(struct master *m, unsigned index, int orders_fd, int keyholder_fd, int helper_fd,
+	uint16_t epoch, int go)
 {
 	const struct seat *seat = &m->seats[index];
 	struct inherited inherited = { .index = index,
@@ -88,12 +103,13 @@ _Noreturn static void live_as_worker(
 	snprintf(name, sizeof(name), "vpn-worker-%u", index);
 	prctl(PR_SET_NAME, name);
 	size_t count = 0;
-	int *keep = calloc(4 + m->listeners.count + m->seat_count, sizeof(*keep));
+	int *keep = calloc(5 + m->listeners.count + m->seat_count, sizeof(*keep));
 	if (!keep)
 		_exit(1);
 	keep[count++] = orders_fd;
 	keep[count++] = keyholder_fd;
 	keep[count++] = helper_fd;
+	keep[count++] = go;
 	keep[count++] = inherited.tun_fd;
 	for (unsigned l = 0; l < m->listeners.count; l++)
 		keep[count++] = inherited.link_fds[l];
@@ -101,17 +117,20 @@ _Noreturn static void live_as_worker(
 		keep[count++] = m->wake_fds[w];
 	privilege_child_begin(keep, count, m->born->daemonize);
 	free(keep);
+	await_go(go);
+	close(go);
 	_exit(worker_run(&inherited));
 }
 
 bool worker_birth(struct master *m, unsigned index)
 {
 	struct seat *seat = &m->seats[index];
-	int ends[2] = { -1, -1 }, keyholder_fd = -1, helper_fd = -1;
+	int ends[2] = { -1, -1 }, go[2] = { -1, -1 }, keyholder_fd = -1, helper_fd = -1;
 	mono_ms now = master_now();
 	span_ms pause = RESPAWN_MAX_MS;
 	seat->respawn_at = MONO_NEVER;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0 ||
+		pipe2(go, O_CLOEXEC) < 0)
 		goto failed;
 	if (m->now.keyholder.control >= 0 &&
 		(keyholder_fd = keyholder_channel(&m->now.keyholder, index)) < 0) {
@@ -126,16 +145,18 @@ bool worker_birth(struct master *m, unsigned index)
 	seat->born_with = atomic_load(&stats_worker(m->stats, index)->heartbeats);
 	pid_t pid = fork();
 	if (pid == 0)
-		live_as_worker(m, index, ends[1], keyholder_fd, helper_fd, epoch);
+		live_as_worker(m, index, ends[1], keyholder_fd, helper_fd, epoch, go[0]);
 	if (pid < 0)
 		goto failed;
 	close(ends[1]);
+	close(go[0]);
 	if (keyholder_fd >= 0)
 		close(keyholder_fd);
 	if (helper_fd >= 0)
 		close(helper_fd);
 	seat->pid = pid;
 	seat->orders_fd = ends[0];
+	seat->serial = ++m->upgrade.births;
 	seat->generation = m->now.number;
 	seat->ready = seat->leaving = seat->crl_owed = false;
 	seat->silent_ticks = 0;
@@ -149,12 +170,19 @@ bool worker_birth(struct master *m, unsigned index)
 			(long)pid);
 	seat->death[0] = '\0';
 	seat->had_one = true;
+	estate_keep(m);
+	if (m->upgrade.store.on)
+		order_send(seat->orders_fd, ORDER_ALIVE, LEFT_ALONE_S, NULL, 0, -1);
+	(void)!write(go[1], "", 1);
+	close(go[1]);
 	return true;
 failed:
 	log_line(LOG_LEVEL_ERROR, "Worker %u cannot be started: %s", index, strerror(errno));
-	if (ends[0] >= 0) {
-		close(ends[0]);
-		close(ends[1]);
+	for (int i = 0; i < 2; i++) {
+		if (ends[i] >= 0)
+			close(ends[i]);
+		if (go[i] >= 0)
+			close(go[i]);
 	}
 	if (keyholder_fd >= 0)
 		close(keyholder_fd);
@@ -166,15 +194,15 @@ failed:
 
 /* -- what workers say -- */
 
-static void all_ready(struct master *m)
+int supervise_running(struct master *m)
 {
-	int error;
-	if ((error = privilege_reduce_master(scripts_wanted_ever(m->born), m->born->scripts.sudo))) {
+	int error = privilege_reduce_master(
+		scripts_wanted_ever(m->born), m->born->scripts.sudo, m->upgrade.confined);
+	if (error) {
 		log_line(LOG_LEVEL_ERROR, "Cannot give up root's rights: %s", strerror(-error));
-		supervise_stop(m, 1);
-		return;
+		return error;
 	}
-	if (m->born->writepid) {
+	if (m->born->writepid && !m->pid_file_written) {
 		if ((error = pid_file_write(m->born->writepid)))
 			log_line(LOG_LEVEL_NOTICE, "WARNING: writepid %s: %s", m->born->writepid,
 				strerror(-error));
@@ -184,12 +212,31 @@ static void all_ready(struct master *m)
 	m->status_at = m->now.config->status_file ? master_now() : MONO_NEVER;
 	m->tick_at = master_now() + m->tick;
 	m->secret_at = master_now() + m->secret_every;
+	m->alive_at = m->notify.watchdog ? master_now() : MONO_NEVER;
+	m->upgrade.store.on = notify_wanted(&m->notify);
+	return 0;
+}
+
+/* Where a service manager keeps our ends of the workers' channels, our death does not close them. */
+static void say_alive(struct master *m)
+{
+	if (m->upgrade.store.on)
+		supervise_order_all(m, ORDER_ALIVE, LEFT_ALONE_S);
+}
+
+static void all_ready(struct master *m)
+{
+	if (supervise_running(m)) {
+		supervise_stop(m, 1);
+		return;
+	}
 	log_line(LOG_LEVEL_NOTICE, "Initialization Sequence Completed");
 	manage_state(m, "CONNECTED", "SUCCESS");
 	runtime_tell(m->tell_first, 0);
 	m->tell_first = -1;
+	estate_keep(m);
+	say_alive(m);
 	notify_ready(&m->notify, "Running");
-	m->alive_at = m->notify.watchdog ? master_now() : MONO_NEVER;
 }
 
 static void worker_ready(struct master *m, unsigned index)
@@ -290,6 +337,11 @@ static void worker_died(struct master *m, unsigned index, int status)
 	unwatch(m, seat->orders_fd);
 	close(seat->orders_fd);
 	seat->orders_fd = -1;
+	if (seat->pid_fd >= 0) {
+		unwatch(m, seat->pid_fd);
+		close(seat->pid_fd);
+		seat->pid_fd = -1;
+	}
 	seat->pid = -1;
 	seat->ready = seat->leaving = false;
 	seat->kill_at = MONO_NEVER;
@@ -309,6 +361,8 @@ static void worker_died(struct master *m, unsigned index, int status)
 		supervise_stop(m, 1);
 		return;
 	}
+	if (upgrade_worker_gone(m))
+		return;
 	if (index >= m->workers_wanted) {
 		if (!asked)
 			log_line(LOG_LEVEL_NOTICE, "%s; it was to end anyway", death);
@@ -320,6 +374,8 @@ static void worker_died(struct master *m, unsigned index, int status)
 		worker_birth(m, index);
 		return;
 	}
+	if (!was_ready && m->upgrade.state == UPGRADE_SETTLING && seat->generation == m->now.number)
+		upgrade_go_back(m, death);
 	if (!was_ready && m->before.config && seat->generation == m->now.number) {
 		log_line(LOG_LEVEL_ERROR, "%s", death);
 		reload_undo(m);
@@ -342,6 +398,8 @@ static void reap(struct master *m)
 	int status;
 	pid_t pid;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (upgrade_reaped(m, pid, status))
+			continue;
 		if (pid == m->now.keyholder.pid) {
 			keyholder_let_go(&m->now.keyholder);
 			if (m->phase != PHASE_STOPPING)
@@ -380,6 +438,30 @@ void supervise_order_all(struct master *m, unsigned kind, int32_t value)
 			order_send(m->seats[w].orders_fd, (enum order_kind)kind, value, NULL, 0, -1);
 }
 
+static void seat_signal(const struct seat *seat, int number)
+{
+	if (seat->pid_fd >= 0)
+		pidfd_send_signal(seat->pid_fd, number, NULL, 0);
+	else if (seat->pid > 0)
+		kill(seat->pid, number);
+}
+
+static void stop_workers(struct master *m)
+{
+	/* Told in any case: clients that know begin anew at once instead of after their ping-restart. */
+	unsigned how = m->now.config->explicit_exit_notify;
+	supervise_order_all(m, ORDER_STOP, how ? (int32_t)how : 1);
+	for (unsigned w = 0; w < m->workers; w++) {
+		m->seats[w].respawn_at = MONO_NEVER;
+		m->seats[w].kill_at = m->seats[w].pid > 0 ? master_now() + STOP_DEADLINE_MS : MONO_NEVER;
+	}
+}
+
+void supervise_empty(struct master *m)
+{
+	stop_workers(m);
+}
+
 void supervise_stop(struct master *m, int exit_status)
 {
 	if (m->phase == PHASE_STOPPING)
@@ -392,13 +474,7 @@ void supervise_stop(struct master *m, int exit_status)
 	manage_state(m, "EXITING", !m->end_signal ? "error" : strcmp(m->end_signal, "sigterm") ? "SIGINT" : "SIGTERM");
 	if (was_running && m->now.config->status_file)
 		status_write(m->now.config, m->shm);
-	/* Told in any case: clients that know begin anew at once instead of after their ping-restart. */
-	unsigned how = m->now.config->explicit_exit_notify;
-	supervise_order_all(m, ORDER_STOP, how ? (int32_t)how : 1);
-	for (unsigned w = 0; w < m->workers; w++) {
-		m->seats[w].respawn_at = MONO_NEVER;
-		m->seats[w].kill_at = m->seats[w].pid > 0 ? master_now() + STOP_DEADLINE_MS : MONO_NEVER;
-	}
+	stop_workers(m);
 }
 
 void supervise_roll(struct master *m)
@@ -414,6 +490,7 @@ void supervise_roll(struct master *m)
 			old = w;
 	}
 	if (old == m->workers) {
+		upgrade_settled(m);
 		reload_settled(m);
 		return;
 	}
@@ -451,6 +528,12 @@ static void on_signal(struct master *m, int number, pid_t sender)
 		scripts_restart(m);
 		manage_state(m, "CONNECTED", "SUCCESS");
 		break;
+	case SIGURG: {
+		char error[256];
+		log_line(LOG_LEVEL_NOTICE, "SIGURG received from pid %ld: upgrade", (long)sender);
+		upgrade(m, error, sizeof(error));
+		break;
+	}
 	case SIGUSR2:
 		status_log(m->now.config, m->shm);
 		break;
@@ -492,7 +575,7 @@ static void feel_pulses(struct master *m, mono_ms now)
 		else if (heartbeats != seat->born_with && ++seat->silent_ticks == SILENT_TICKS_MAX) {
 			log_line(LOG_LEVEL_ERROR, "worker %u (pid %ld) hangs: ended", w, (long)seat->pid);
 			master_note(m, EVENT_WORKER_HUNG, w, NULL);
-			kill(seat->pid, SIGABRT);
+			seat_signal(seat, SIGABRT);
 			seat->kill_at = now + LEAVE_DEADLINE_MS;
 		}
 	}
@@ -510,7 +593,7 @@ static void change_secret(struct master *m, mono_ms now)
 		log_line(LOG_LEVEL_NOTICE, "WARNING: no random bytes: the secret of address proofs stays");
 }
 
-static bool anybody_left(const struct master *m)
+bool supervise_anybody_left(const struct master *m)
 {
 	for (unsigned w = 0; w < m->workers; w++)
 		if (m->seats[w].pid > 0)
@@ -521,14 +604,14 @@ static bool anybody_left(const struct master *m)
 /* The last thing of a stop: client-disconnect for those whom it took by surprise, for a bounded time. */
 static void finish_helper(struct master *m, mono_ms now)
 {
-	if (m->helper.pid <= 0 || anybody_left(m))
+	if (m->helper.pid <= 0 || supervise_anybody_left(m))
 		return;
 	if (!m->helper_kill_at) {
 		m->helper_kill_at = now + HELPER_DEADLINE_MS;
 		helper_finish(&m->helper);
 	} else if (m->helper_kill_at <= now && m->helper_kill_at != MONO_NEVER) {
 		log_line(LOG_LEVEL_NOTICE, "WARNING: the helper is not done with client-disconnect: ended");
-		kill(m->helper.pid, SIGKILL);
+		helper_kill(&m->helper);
 		m->helper_kill_at = MONO_NEVER;
 	}
 }
@@ -546,7 +629,7 @@ static void on_time(struct master *m)
 			else
 				log_line(LOG_LEVEL_NOTICE, "worker %u (pid %ld) does not end: killed", w,
 					(long)seat->pid);
-			kill(seat->pid, SIGKILL);
+			seat_signal(seat, SIGKILL);
 			seat->kill_at = MONO_NEVER;
 		}
 		if (seat->pid < 0 && seat->respawn_at <= now && m->phase == PHASE_RUNNING)
@@ -566,8 +649,12 @@ static void on_time(struct master *m)
 		keyholder_reborn(m);
 	if (m->helper_at <= now)
 		scripts_helper_again(m);
+	upgrade_on_time(m, now);
 	if (m->tick_at <= now) {
 		m->tick_at = now + m->tick;
+		say_alive(m);
+		if (m->upgrade.store.again_at <= now)
+			estate_keep(m);
 		feel_pulses(m, now);
 		change_secret(m, now);
 		drain_go_on(m);
@@ -581,7 +668,7 @@ static void on_time(struct master *m)
 static int wait_for(const struct master *m)
 {
 	mono_ms next = mono_earlier(m->keyholder_at, mono_earlier(m->status_at, m->tick_at));
-	next = mono_earlier(next, mono_earlier(m->helper_at, m->alive_at));
+	next = mono_earlier(next, mono_earlier(m->helper_at, mono_earlier(m->alive_at, m->upgrade.deadline)));
 	if (m->phase != PHASE_RUNNING)
 		next = m->helper_kill_at ? m->helper_kill_at : MONO_NEVER;
 	next = mono_earlier(next, manage_wake_at(m));
@@ -618,8 +705,15 @@ void supervise_watch_keyholder(struct master *m)
 
 static void hear_helper(struct master *m)
 {
-	if (m->helper.control >= 0 && !helper_listen(&m->helper))
-		unwatch(m, m->helper.control);
+	if (m->helper.control < 0 || helper_listen(&m->helper))
+		return;
+	unwatch(m, m->helper.control);
+	if (m->helper.pid_fd >= 0) { /* no child of ours: nobody else tells us */
+		if (m->phase == PHASE_RUNNING)
+			scripts_helper_died(m);
+		else
+			helper_let_go(&m->helper);
+	}
 }
 
 void supervise_watch_helper(struct master *m)
@@ -628,12 +722,36 @@ void supervise_watch_helper(struct master *m)
 		watch(m, m->helper.control, WATCH_HELPER);
 }
 
+void supervise_watch_checker(struct master *m, bool on)
+{
+	if (on)
+		watch(m, m->upgrade.answer_fd, WATCH_CHECKER);
+	else
+		unwatch(m, m->upgrade.answer_fd);
+}
+
+/* Those whom a master before us bore. */
+static void watch_adopted(struct master *m)
+{
+	for (unsigned w = 0; w < m->workers; w++) {
+		if (m->seats[w].orders_fd >= 0)
+			watch(m, m->seats[w].orders_fd, w);
+		if (m->seats[w].pid_fd >= 0)
+			watch(m, m->seats[w].pid_fd, WATCH_FOREIGN + w);
+	}
+	reap(m); /* deaths of the moment between the two programs */
+	roster_resize(m, m->workers_wanted);
+	supervise_roll(m);
+}
+
 int supervise(struct master *m)
 {
 	watch(m, m->signal_fd, WATCH_SIGNALS);
 	supervise_watch_keyholder(m);
 	supervise_watch_helper(m);
-	while (m->phase != PHASE_STOPPING || anybody_left(m) || m->helper.pid > 0) {
+	if (m->phase == PHASE_RUNNING)
+		watch_adopted(m);
+	while (m->phase != PHASE_STOPPING || supervise_anybody_left(m) || m->helper.pid > 0) {
 		struct epoll_event events[64];
 		int count = epoll_wait(m->epoll_fd, events, 64, wait_for(m));
 		for (int i = 0; i < count; i++) {
@@ -644,8 +762,12 @@ int supervise(struct master *m)
 				hear_keyholder(m);
 			else if (what == WATCH_HELPER)
 				hear_helper(m);
+			else if (what == WATCH_CHECKER)
+				upgrade_heard(m);
 			else if (what >= MANAGE_WATCH)
 				manage_said(m, what, events[i].events);
+			else if (what >= WATCH_FOREIGN)
+				worker_died(m, what - WATCH_FOREIGN, 0);
 			else if (m->seats[what].orders_fd >= 0 && !hear_worker(m, what, READ_MAX))
 				gone_deaf(m, what);
 		}

@@ -22,11 +22,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Raised when a table changes its meaning but not its size. */
+#ifndef SHM_VERSION
+#define SHM_VERSION 2
+#endif
+
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
 
-enum { SHM_VERSION = 2, ALIGNMENT = 128, SHM_MAX_ROUTES = 1 << 22 };
+enum { ALIGNMENT = 128, SHM_MAX_ROUTES = 1 << 22 };
 static const uint64_t shm_magic = 0x314d48536e70762eu; /* ".vpnSHM1" */
 
 enum table {
@@ -112,7 +117,8 @@ size_t shm_bytes(const struct shm_sizes *sizes)
 
 uint64_t shm_layout(void)
 {
-	uint64_t hash = layout_add(LAYOUT_START, "header", sizeof(struct shm_header));
+	uint64_t hash = layout_add(LAYOUT_START, "version", SHM_VERSION);
+	hash = layout_add(hash, "header", sizeof(struct shm_header));
 
 #define TABLE(name, type, count, what) hash = layout_add(hash, #name, sizeof(type));
 #include "shm/tables.def"

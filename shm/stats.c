@@ -242,6 +242,13 @@ void stats_mark_master(struct stats *stats)
 	atomic_store(&stats->header->pid, pid);
 }
 
+/* A reader in this very moment may see a mixture of both. */
+void stats_mark_version(struct stats *stats, const char *program_version)
+{
+	memset(stats->header->program_version, 0, sizeof(stats->header->program_version));
+	copy_text(stats->header->program_version, sizeof(stats->header->program_version), program_version);
+}
+
 /* -- workers' blocks -- */
 
 struct stats_worker *stats_worker(const struct stats *stats, unsigned worker)

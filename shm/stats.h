@@ -171,6 +171,8 @@ void stats_detach(struct stats **stats);
 void stats_remove(struct stats *stats);
 /* This process is the master now (after a fork to the background; after an upgrade). */
 void stats_mark_master(struct stats *stats);
+/* It is of another version now, after an upgrade. */
+void stats_mark_version(struct stats *stats, const char *program_version);
 /* Size and offsets of all, and names of all counters and fates. */
 uint64_t stats_layout(void);
 /* When the kernel started a process, in its own ticks; 0: no such process, a dead one whose parent has not

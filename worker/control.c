@@ -185,6 +185,11 @@ void control_first_contact(struct worker *w, struct packet *p)
 	p->fate = (enum fate)contact.fate;
 	switch (contact.verdict) {
 	case VPN_CONTACT_REPLY:
+		/* whoever comes after us may not take our proof, and the client would insist on it for its hand-window */
+		if (w->stopping) {
+			p->fate = FATE_UNKNOWN_PEER;
+			break;
+		}
 		if (!source_may(w, p, OPENERS) ||
 			!limit_take(shm_limit(w->shm, LIMIT_OPENERS), c->connect_freq_initial,
 				c->connect_freq_initial_s * 1000, w->now)) {

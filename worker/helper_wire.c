@@ -16,6 +16,12 @@ static size_t texts_len(const struct helper_request *r)
 	return len;
 }
 
+uint64_t helper_wire_layout(void)
+{
+	return (uint64_t)HELPER_WIRE_VERSION << 48 | (uint64_t)sizeof(struct helper_request) << 24 |
+	       sizeof(struct helper_answer);
+}
+
 bool helper_request_ok(const struct helper_request *r, size_t got)
 {
 	if (got < HELPER_REQUEST_HEAD || got > HELPER_REQUEST_HEAD + HELPER_TEXT_MAX)

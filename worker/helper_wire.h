@@ -68,6 +68,11 @@ enum {
 	HELPER_ANSWER_HEAD = offsetof(struct helper_answer, text),
 };
 
+/* The same number in two programs: the helper of one serves the workers of the other (an upgrade lets it live on).
+ * Raise the version when a message or a plan (master/helper_plan.c) changes its meaning. */
+enum { HELPER_WIRE_VERSION = 1 };
+uint64_t helper_wire_layout(void);
+
 /* Of a datagram of `got` bytes: does it hold together? */
 bool helper_request_ok(const struct helper_request *request, size_t got);
 bool helper_answer_ok(const struct helper_answer *answer, size_t got);

@@ -123,6 +123,7 @@ struct worker {
 	bool changed;          /* who is connected: the master is told, not for each one in a crowd */
 	mono_ms changed_at;    /* not before */
 	mono_ms stop_at;       /* when a stop ends at the latest */
+	mono_ms alone_at;      /* a master that is silent until then is gone; MONO_NEVER */
 	mono_ms publish_at, secret_at;
 	mono_ms strangers_until; /* the second in which their events are counted ... */
 	unsigned strangers, strangers_left_out;

@@ -281,6 +281,16 @@ static void take_given(struct worker *w, const struct order *order)
 			session_welcome(w, list[i].slot);
 }
 
+/* Its end of our channel is closed; or it lives on with a service manager, and nobody came to take it up. */
+static void orphaned(struct worker *w)
+{
+	w->master_gone = true;
+	w->alone_at = MONO_NEVER;
+	note_worker(w, EVENT_MASTER_GONE, 0, NULL);
+	worker_stop(w, 1, "the master is gone");
+	w->stop_at = w->now + ORPHAN_MS;
+}
+
 static bool take_orders(void *context)
 {
 	struct worker *w = context;
@@ -324,6 +334,9 @@ static bool take_orders(void *context)
 		case ORDER_SAY:
 			say_update(w, &order);
 			break;
+		case ORDER_ALIVE:
+			w->alone_at = order.value > 0 ? w->now + (span_ms)order.value * 1000 : MONO_NEVER;
+			break;
 		case ORDER_RESTART_ALL:
 			stop_sessions(w, "RESTART", "restarted by SIGUSR1");
 			break;
@@ -335,10 +348,7 @@ static bool take_orders(void *context)
 	}
 	if (got == 0)
 		return true;
-	w->master_gone = true;
-	note_worker(w, EVENT_MASTER_GONE, 0, NULL);
-	worker_stop(w, 1, "the master is gone");
-	w->stop_at = w->now + ORPHAN_MS;
+	orphaned(w);
 	return false;
 }
 
@@ -500,7 +510,7 @@ static bool be_born(struct worker *w)
 
 static mono_ms next_wake(const struct worker *w)
 {
-	mono_ms at = mono_earlier(timer_wheel_wake_at(w->wheel), w->publish_at);
+	mono_ms at = mono_earlier(mono_earlier(timer_wheel_wake_at(w->wheel), w->publish_at), w->alone_at);
 	at = mono_earlier(at, w->move_look_at);
 	if (w->helper_first)
 		at = mono_earlier(at, w->now + HELPER_RETRY_MS);
@@ -528,6 +538,8 @@ static void chores(struct worker *w)
 		moving_go_on(w);
 	if (w->helper_first)
 		scripts_flush(w, false);
+	if (w->now >= w->alone_at)
+		orphaned(w);
 }
 
 static int live(struct worker *w)
@@ -564,6 +576,7 @@ int worker_run(const struct inherited *inherited)
 	w->move_last = &w->move_first;
 	w->move_look_at = MONO_NEVER;
 	w->now = loop_now();
+	w->alone_at = MONO_NEVER;
 	w->sessions = calloc(inherited->config->max_clients, sizeof(*w->sessions));
 	w->wheel = timer_wheel_new(w->now);
 	CHECK(w->sessions && w->wheel);

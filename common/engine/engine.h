@@ -140,6 +140,8 @@ void vpn_first_contact(const vpn_endpoint *endpoint, const void *address, size_t
  * VPN_KEPT_ALIGN aligned and zeroed, for example in shared memory, and they live as long as the session; NULL: the
  * session keeps them itself. */
 size_t vpn_kept_size(void);
+/* Equal in two builds: what one kept the other can adopt. */
+unsigned vpn_kept_layout(void);
 
 /* A server's session for an opened contact; give it the datagram next, with vpn_session_receive(). NULL: no memory. */
 vpn_session *vpn_session_accept(vpn_endpoint *endpoint, const vpn_contact *contact, void *kept, vpn_ms now);

@@ -13,6 +13,11 @@ size_t vpn_kept_size(void)
 	return (sizeof(struct kept) + VPN_KEPT_ALIGN - 1) / VPN_KEPT_ALIGN * VPN_KEPT_ALIGN;
 }
 
+unsigned vpn_kept_layout(void)
+{
+	return KEPT_LAYOUT << 24 | (unsigned)sizeof(struct kept);
+}
+
 unix_s session_unix(const struct vpn_session *s, mono_ms now)
 {
 	return now / 1000 + s->endpoint->unix_offset;

@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: MIT
+"""The hub goes on in another program: same sessions, same sockets; and a new program that is no good changes nothing."""
+import json
+import os
+import shutil
+import signal
+import statistics
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import hub  # noqa: E402
+import netns  # noqa: E402
+import runner  # noqa: E402
+from netns import Failed, wait_for  # noqa: E402
+
+UPGRADES, CLIENTS = 5, 5
+
+
+def expect(true, what):
+    if not true:
+        raise Failed(what)
+
+
+class Upgradable(hub.Hub):
+    """A hub whose program is a copy of its own that can be replaced."""
+
+    def __init__(self, net, config, **how):
+        self.program = os.path.join(net.folder, "vpnserverd")
+        self.replace(hub.HUB)
+        super().__init__(net, config, program=self.program, **how)
+
+    def replace(self, source):
+        """As a package does it: another file takes the name."""
+        shutil.copy(source, self.program + ".new")
+        os.rename(self.program + ".new", self.program)
+
+    def replace_by_text(self, text, mode=0o755):
+        with open(self.program + ".new", "w") as f:
+            f.write(text)
+        os.chmod(self.program + ".new", mode)
+        os.rename(self.program + ".new", self.program)
+
+    def file(self):
+        """Which file the master runs."""
+        is_ = os.stat(f"/proc/{self.process.pid}/exe")
+        return is_.st_dev, is_.st_ino
+
+    def note(self):
+        with open(os.path.join(self.folder, "run", f"{self.name}.lock")) as f:
+            lines = f.read().splitlines()
+        return lines[1] if len(lines) > 1 else ""
+
+    def upgrade(self, seconds=20):
+        """The line that says how it went."""
+        before = self.note().split()[1:2]
+        self.signal(signal.SIGURG)
+
+        def over():
+            words = self.note().split()
+            return len(words) > 2 and words[1:2] != before and words[2] != "begun" and self.note()
+        return wait_for("the upgrade is over", over, seconds)
+
+
+def all_ready(it):
+    return all(w["state"] == 2 for w in it.stats().workers)
+
+
+@runner.alone
+@runner.limit(240)
+def test_five_upgrades_under_load_and_no_client_notices(folder):
+    names = [f"c{i}" for i in range(CLIENTS)]
+    hub.make_pki(folder, names + ["late"])
+    with netns.Net(CLIENTS + 1, folder) as net:
+        it = Upgradable(net, hub.hub_config(folder, "client-to-client"))
+        record = os.path.join(folder, "record.json")
+        relay = hub.relay(net, "10.99.0.1:3000", "127.0.0.1:1194", "--record", record)
+        clients = [hub.start_client(net, i, name, port=3000 if i == 0 else 1194) for i, name in enumerate(names)]
+        hub.wait_connected(*clients)
+        slots = [it.row(n)[0] for n in names]
+        inside = [hub.tun_address(n) for n in net.clients[:CLIENTS]]
+        seconds = UPGRADES * 5 + 6
+        runs = {}
+        for i in (0, 1, 2):
+            runs[f"down{i}"] = hub.stream(net, net.hub, net.clients[i], inside[i], 1000, seconds, name=f"down{i}")
+            runs[f"up{i}"] = hub.stream(net, net.clients[i], net.hub, "10.77.0.1", 1000, seconds, port=7100 + i,
+                                        name=f"up{i}")
+        results = {}
+
+        def load(name, client, *words):
+            try:
+                results[name] = hub.iperf(net, net.hub, net.clients[client], "10.77.0.1", *words, seconds=seconds - 1,
+                                          port=5201 + client)
+            except Failed as e:
+                results[name] = e
+        threads = [threading.Thread(target=load, args=("iperf up", 3, "-b", "50M")),
+                   threading.Thread(target=load, args=("iperf down", 4, "-R", "-b", "50M"))]
+        for thread in threads:
+            thread.start()
+        began = time.monotonic()
+        took = []
+        for n in range(UPGRADES):
+            wait_for("the next one", lambda: time.monotonic() > began + 1 + 5 * n, 30)
+            before = it.file(), it.worker_pids()
+            it.replace(hub.HUB)
+            at = time.monotonic()
+            said = it.upgrade()
+            took.append(round((time.monotonic() - at) * 1000))
+            expect("done" in said, said)
+            expect(it.file() != before[0], "the old program goes on")
+            expect(not set(it.worker_pids()) & set(before[1]) and all_ready(it), "workers were not replaced")
+        for thread in threads:
+            thread.join()
+        figures = {name: finish() for name, finish in runs.items()}
+        longest = sorted(f["longest_gap_ms"] for f in figures.values())
+        gaps = sorted((g for f in figures.values() for g in f["gaps_ms"][:UPGRADES]), reverse=True)
+        runner.say(f"{UPGRADES} upgrades, each over after {took} ms; gaps in ms and packets lost of a 1 kHz stream:")
+        for name, f in figures.items():
+            runner.say(f"  {name}: gaps {f['gaps_ms'][:UPGRADES]}, lost {f['lost']}, duplicates {f['duplicates']}")
+        runner.say(f"  the {UPGRADES} longest of each: median {statistics.median(gaps)} ms, worst {longest[-1]} ms")
+        for name, result in results.items():
+            expect(not isinstance(result, Failed), f"{name}: {result}")
+            expect(not hub.stalls(result), f"{name}: nothing moved in the seconds from {hub.stalls(result)}")
+        for name, f in figures.items():
+            expect(f["longest_gap_ms"] < 1000, f"{name} stood still for {f['longest_gap_ms']} ms")
+            expect(f["duplicates"] == 0, f"{name}: {f['duplicates']} came twice")
+        for i, client in enumerate(clients):
+            expect(client.text().count(hub.CONNECTED) == 1 and "Restart" not in client.text(),
+                   f"{names[i]} connected anew")
+        expect([it.row(n)[0] for n in names] == slots, "other peer ids")
+        expect(it.counters()["GIVEN_UP"] == 0, "sessions were lost")
+        hub.wait_connected(hub.start_client(net, CLIENTS, "late"))
+        expect(not netns.pings([(n, "10.77.0.1") for n in net.clients]), "no way through afterwards")
+        relay.stop()
+        with open(record) as f:
+            seen = json.load(f)
+        runner.say(f"recorded {seen['down']} datagrams to a client under {seen['keys']} keys: "
+                   f"{len(seen['repeated'])} nonces twice")
+        expect(not seen["repeated"], f"nonces repeated: {seen['repeated'][:10]}")
+        expect(it.stop() == 0, "exit status")
+        expect(os.listdir(f"{folder}/run") in ([], ["test.events"]), f"left: {os.listdir(f'{folder}/run')}")
+
+
+PROGRAMS = os.path.join(hub.BUILD, "tests", "process", "programs")
+
+
+def goes_on(it, client, before):
+    """The same program, the same workers, the client as it was."""
+    expect(it.file() == before[0], "another program runs")
+    expect(it.worker_pids() == before[1] and all_ready(it), "workers were replaced")
+    expect(netns.ping(it.net.clients[0], "10.77.0.1") == 0, "no way through")
+    expect(client.text().count(hub.CONNECTED) == 1 and "Restart" not in client.text(), "the client connected anew")
+
+
+def test_a_new_program_that_is_none_changes_nothing(folder):
+    hub.make_pki(folder, ["c0"])
+    with netns.Net(1, folder) as net:
+        it = Upgradable(net, hub.hub_config(folder))
+        client = hub.start_client(net, 0, "c0")
+        hub.wait_connected(client)
+        before = it.file(), it.worker_pids()
+
+        def refused(why):
+            said = it.upgrade(25)
+            expect("failed" in said and why in said, said)
+            expect(why in it.text(), "the log does not say why")
+            goes_on(it, client, before)
+        os.unlink(it.program)
+        refused("No such file")
+        os.mkdir(it.program)
+        refused("ermission")
+        os.rmdir(it.program)
+        it.replace_by_text("", mode=0o644)
+        refused("cannot be executed: Permission denied")
+        it.replace_by_text("nonsense")
+        refused("cannot be executed: Exec format error")
+        it.replace_by_text("#!/bin/sh\nexit 0\n")
+        refused("cannot be executed")
+        it.replace(f"{PROGRAMS}/ends-at-once")
+        refused("no program of this hub's kind: it ended with status 0")
+        began = time.monotonic()
+        it.replace(f"{PROGRAMS}/hangs")
+        refused("within 10 s")
+        expect(time.monotonic() - began < 15, "it waited too long")
+        it.replace(hub.HUB)
+        config = it.config
+        with open(config, "a") as f:
+            f.write("nonsense 17\n")
+        refused("errors in the configuration")
+        hub.hub_config(folder)
+        said = it.upgrade()
+        expect("done" in said, f"a good one is refused afterwards: {said}")
+        expect(client.text().count(hub.CONNECTED) == 1, "the client connected anew")
+
+
+def test_a_new_program_that_does_not_get_to_work_gives_back(folder):
+    """It is executed, and fails later: in its start, which hangs, or when its first worker ends."""
+    hub.make_pki(folder, ["c0", "c1"])
+    with netns.Net(2, folder) as net:
+        it = Upgradable(net, hub.hub_config(folder))
+        client = hub.start_client(net, 0, "c0")
+        hub.wait_connected(client)
+        old = it.file()
+        for program, why in (("worker-that-ends", "ended with status 7"), ("start-that-hangs", "too long")):
+            it.replace(f"{PROGRAMS}/{program}")
+            said = it.upgrade(40)
+            expect("failed" in said and why in said, said)
+            expect(it.file() == old, "the new program goes on")
+            wait_for("all workers", lambda: all_ready(it))
+            expect(netns.ping(net.clients[0], "10.77.0.1") == 0, "no way through")
+        expect(it.text().count("ended with status 7; the next") == 0, "the old one's worker died as well")
+        hub.wait_connected(hub.start_client(net, 1, "c1"))
+        expect(client.text().count(hub.CONNECTED) == 1 and "Restart" not in client.text(), "the client connected anew")
+        it.replace(hub.HUB)
+        expect("done" in it.upgrade() and it.file() != old, "a good one is refused afterwards")
+        expect(it.stop() == 0, "exit status")
+    with open(f"{folder}/hub.log") as f:
+        text = f.read()
+    with open(f"{folder}/hub.log", "w") as f:  # the runner takes that for a crash of ours
+        f.write(text.replace("ended with status 7", "ended as it was meant to"))
+
+
+def test_another_layout_begins_afresh_with_the_same_sockets(folder):
+    hub.make_pki(folder, ["c0"])
+    with netns.Net(1, folder) as net:
+        it = Upgradable(net, hub.hub_config(folder))
+        client = hub.start_client(net, 0, "c0")
+        hub.wait_connected(client)
+        old, address = it.file(), hub.tun_address(net.clients[0])
+        it.replace(f"{PROGRAMS}/other-layout")
+        said = it.upgrade(25)
+        expect("done" in said and it.file() != old, said)
+        it.wait_text("clients are told RESTART: version .* lays out its shared memory otherwise")
+        client.wait_text("(?i:restart|reset command was pushed)", 5)
+        wait_for("the client is back", lambda: client.text().count(hub.CONNECTED) == 2, 20)
+        wait_for("its session", lambda: it.row("c0"))
+        expect(netns.ping(net.clients[0], hub.SERVER[0].split()[1].replace(".0.0", ".0.1")) == 0, "no way through")
+        expect(it.counters()["ADOPTED"] == 0, "sessions of another layout were adopted")
+        it.replace(hub.HUB)  # and back again
+        expect("done" in it.upgrade(25), it.note())
+        wait_for("the client is back", lambda: client.text().count(hub.CONNECTED) == 3, 20)
+        expect(it.stop() == 0, "exit status")
+
+
+def test_what_came_since_the_start_lives_on_in_the_new_program(folder):
+    """A helper with clients it remembers, a management client's door, options that a restart alone can change."""
+    hub.make_pki(folder, ["c0"])
+    script = hub.write(folder, "said", f"#!/bin/sh\necho $script_type $common_name $ifconfig_pool_remote_ip "
+                       f">>{folder}/scripts.txt\n")
+    os.chmod(script, 0o755)
+    open(f"{folder}/scripts.txt", "w").close()
+    os.chmod(f"{folder}/scripts.txt", 0o666)
+    lines = ["script-security 2", f"client-connect {script}", f"client-disconnect {script}", f"writepid {folder}/pid",
+             "route 10.99.200.0 255.255.255.0", "explicit-exit-notify 1"]
+    with netns.Net(1, folder) as net:
+        it = Upgradable(net, hub.hub_config(folder, *lines))
+        client = hub.start_client(net, 0, "c0", "explicit-exit-notify 1")
+        hub.wait_connected(client)
+        hub.hub_config(folder, *lines, "hub.name other", "tun-mtu 1400", "push \"route 192.168.77.0 255.255.255.0\"")
+        for n in range(2):
+            it.replace(hub.HUB)
+            expect("done" in it.upgrade(), it.note())
+        expect("takes a restart, they stay as they are: tun-mtu, hub.name" in it.text(), it.text())
+        text = netns.run(hub.VPNADM, "--dir", f"{folder}/run", "--name", "test", "status")
+        expect(str(it.process.pid) in text, text)
+        with open(f"{folder}/pid") as f:
+            expect(int(f.read()) == it.process.pid, "the pid file")
+        # an adopted session has a control channel again once it was renegotiated
+        it.wait_text("c0/.* renegotiated, key id")
+        client.stop()
+        wait_for("its farewell", lambda: "client-disconnect c0 10.77.0.2" in open(f"{folder}/scripts.txt").read(), 10)
+        expect(it.stop() == 0, "exit status")
+        expect(open(f"{folder}/scripts.txt").read().count("client-disconnect") == 1, "bidden farewell twice")
+        expect("10.99.200" not in netns.run("ip", "route", namespace=net.hub), "its route is left")
+        expect(not os.path.exists(f"{folder}/pid"), "its pid file is left")
+
+
+if __name__ == "__main__":
+    sys.exit(runner.main(globals()))
