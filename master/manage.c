@@ -6,6 +6,7 @@
 #include "common/base/packet.h"
 #include "common/base/secret.h"
 #include "master/log.h"
+#include "master/runtime.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -354,6 +355,12 @@ bool manage_hold(struct master *m)
 	bool wanted = true;
 
 	log_line(LOG_LEVEL_NOTICE, "Waiting for `hold release` of a management client");
+	/* Whoever started us would wait as long as that, and needs to know whom to end. */
+	if (m->born->writepid)
+		m->pid_file_written = pid_file_write(m->born->writepid) == 0;
+	runtime_tell(m->tell_first, 0);
+	m->tell_first = -1;
+	notify_ready(&m->notify, "Waiting for `hold release` of a management client");
 	manage_state(m, "CONNECTING", "hold");
 	epoll_ctl(m->epoll_fd, EPOLL_CTL_ADD, m->signal_fd, &own);
 	g->holding = true;

@@ -35,8 +35,8 @@ int manage_door_fd(const struct master *m, unsigned door);
 void manage_close(struct master *m);
 /* In a child: wipes what it must not know. Descriptors are closed by the child itself. */
 void manage_forget(struct master *m);
-/* `management-hold`: serves management clients and signals alone until one says `hold release`. False: the hub is
- * to end. */
+/* `management-hold`: serves management clients and signals alone until one says `hold release`. For whoever started us
+ * that is a good start: the pid file is there. False: the hub is to end. */
 bool manage_hold(struct master *m);
 
 /* epoll said so of one of ours. */

@@ -272,12 +272,23 @@ def test_who_may_not_use_it_is_told_so(folder):
         it.stop()
 
 
-def test_tcp_with_a_password_and_a_hold(folder):
-    hub.make_pki(folder, ["c0"])
+def passworded(folder):
     hub.write(folder, "pw", "sesame\n")
     os.chmod(f"{folder}/pw", 0o600)
+    return f"{folder}/pw"
+
+
+def test_a_hold_lasts_until_it_is_released(folder):
+    hub.make_pki(folder, ["c0"])
     with netns.Net(1, folder) as net:
-        config = hub.hub_config(folder, f"management {folder}/m.sock unix {folder}/pw", "management-hold")
+        config = hub.hub_config(folder, f"management {folder}/m.sock unix {passworded(folder)}", "management-hold",
+                                f"writepid {folder}/pid")
+        process = net.start([hub.HUB, config], "held.log", net.hub)
+        process.wait_text("Waiting for `hold release`")
+        expect(open(f"{folder}/pid").read().strip() == str(process.pid), "no pid file")
+        process.popen.send_signal(signal.SIGUSR1)  # nothing to restart yet
+        expect(process.stop() == 1 and not os.path.exists(f"{folder}/pid"), "it does not end while it is held")
+
         process = net.start([hub.HUB, config], "hub.log", net.hub)
         process.wait_text("Waiting for `hold release`")
         client = hub.start_client(net, 0, "c0")
@@ -298,6 +309,33 @@ def test_tcp_with_a_password_and_a_hold(folder):
         process.wait_text("Reload done", 20)
         Management(f"{folder}/m.sock", password="changed").done("pid")
         expect(process.stop() == 0, "the end")
+
+
+def test_over_tcp_with_a_password(folder):
+    hub.make_pki(folder)
+    with netns.Net(1, folder) as net:
+        it = hub.Hub(net, hub.hub_config(folder, f"management 127.0.0.1 7505 {passworded(folder)}"))
+
+        def say(*lines):
+            """What one connection hears that says these lines."""
+            program = ("import socket, sys, time\ns = socket.create_connection(('127.0.0.1', 7505), 5)\ns.settimeout(5)\n"
+                       "for line in sys.argv[1:]:\n    s.sendall(line.encode() + b'\\n')\nheard = b''\n"
+                       "try:\n    while got := s.recv(4096):\n        heard += got\n"
+                       "except OSError:\n    heard += b'(still there)'\nprint(heard.decode())")
+            return netns.run(sys.executable, "-c", program, *lines, namespace=net.hub)
+        heard = say("sesame", "pid", "quit")
+        expect(heard.startswith("ENTER PASSWORD:SUCCESS: password is correct") and
+               f"SUCCESS: pid={it.process.pid}" in heard, heard)
+        heard = say("verb 1", "a", "b", "sesame", "pid")
+        expect(heard.count("ERROR: bad password") == 3 and "SUCCESS" not in heard and "still" not in heard, heard)
+        expect("verb=4" in say("sesame", "verb", "quit"), "a command was done before the password")
+        # another hub that wants the same port does not start, and says why
+        other = hub.hub_config(folder, "management 127.0.0.1 7505 " + passworded(folder), name="other", dev="tun1",
+                               listeners=("local 0.0.0.0 1196 udp4",))
+        process = net.start([hub.HUB, other], "other.log", net.hub)
+        expect(process.popen.wait(10) == 1 and "management 127.0.0.1: Address already in use" in process.text(),
+               process.text())
+        it.stop()
 
 
 def hostile(path, stop):
