@@ -9,6 +9,7 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -740,31 +741,66 @@ START_TEST(who_says_quit_or_goes_gets_its_answers_first)
 }
 END_TEST
 
+/* What an account hears at a socket: 0 a greeting, 1 nothing, 2 it may not even connect. */
+static int as_account(const char *name, uid_t uid, gid_t gid, size_t more, const gid_t *groups)
+{
+	pid_t pid = fork();
+	if (pid == 0) {
+		if (setgroups(more, groups) < 0 || setgid(gid) < 0 || setuid(uid) < 0)
+			_exit(9);
+		int fd = calls(name);
+		char byte;
+		if (fd < 0)
+			_exit(fd == -EACCES ? 2 : 8);
+		fcntl(fd, F_SETFL, 0);
+		_exit(recv(fd, &byte, 1, 0) > 0 ? 0 : 1);
+	}
+	int status = -1;
+	for (int i = 0; i < 500 && waitpid(pid, &status, WNOHANG) == 0; i++)
+		turns();
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
 START_TEST(another_account_may_not_use_the_control_socket)
 {
 	if (geteuid() != 0)
 		return; /* it takes root to become another */
 	open_real();
 	ck_assert_int_eq(manage_open(&m), 0);
+	ck_assert_int_eq(as_account("hub.control", 65534, 65534, 0, NULL), 2);
 	/* were the mode wider than it should be, it is asked who calls */
 	ck_assert_int_eq(chmod(in_dir("hub.control"), 0666), 0);
-	pid_t pid = fork();
-	if (pid == 0) {
-		if (setgid(65534) < 0 || setuid(65534) < 0)
-			_exit(2);
-		int fd = calls("hub.control");
-		char byte;
-		if (fd < 0)
-			_exit(3);
-		fcntl(fd, F_SETFL, 0);
-		_exit(recv(fd, &byte, 1, 0) > 0 ? 4 : 0);
-	}
-	int status = -1;
-	for (int i = 0; i < 500 && waitpid(pid, &status, WNOHANG) == 0; i++)
-		turns();
-	ck_assert_int_eq(status, 0);
+	ck_assert_int_eq(as_account("hub.control", 65534, 65534, 0, NULL), 1);
 	ck_assert_uint_eq(m.manage->counts.refused, 1);
 	ck_assert_uint_eq(m.manage->counts.accepted, 0);
+	close_real();
+}
+END_TEST
+
+START_TEST(the_directives_user_and_group_must_both_be_right)
+{
+	if (geteuid() != 0)
+		return;
+	const gid_t nogroup = 65534, other = 4711;
+	open_real();
+	char path[100];
+	strcpy(path, in_dir("m.sock"));
+	config.management.path = path;
+	config.management.client_group = "nogroup";
+	ck_assert_int_eq(manage_open(&m), 0);
+	ck_assert_int_eq(as_account("m.sock", 4711, 4711, 1, &nogroup), 0); /* any of its groups */
+	ck_assert_int_eq(as_account("m.sock", 4711, 65534, 0, NULL), 0);
+	ck_assert_int_eq(as_account("m.sock", 4711, 4711, 1, &other), 2);
+	ck_assert_int_eq(as_account("m.sock", 0, 0, 0, NULL), 0);
+	manage_close(&m);
+	config.management.client_user = "nobody";
+	ck_assert_int_eq(manage_open(&m), 0);
+	ck_assert_int_eq(as_account("m.sock", 65534, 65534, 0, NULL), 0);
+	ck_assert_int_eq(as_account("m.sock", 4711, 65534, 0, NULL), 1);
+	ck_assert_int_eq(as_account("m.sock", 65534, 4711, 0, NULL), 1);
+	manage_close(&m);
+	config.management.client_user = "no such user";
+	ck_assert_int_eq(manage_open(&m), -ENOENT);
 	close_real();
 }
 END_TEST
@@ -800,6 +836,7 @@ int main(void)
 	tcase_add_test(tcase, a_reader_that_stops_is_dropped_and_the_hub_does_not_wait);
 	tcase_add_test(tcase, who_says_quit_or_goes_gets_its_answers_first);
 	tcase_add_test(tcase, another_account_may_not_use_the_control_socket);
+	tcase_add_test(tcase, the_directives_user_and_group_must_both_be_right);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
 	int failed = srunner_ntests_failed(runner);

@@ -666,6 +666,134 @@ START_TEST(a_row_is_written_when_it_has_news_and_now_and_then)
 }
 END_TEST
 
+/* -- traces -- */
+
+static int master_end = -1;
+
+/* From here on the master hears what we say. */
+static void master_listens(void)
+{
+	int ends[2];
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends), 0);
+	born.orders_fd = ends[0];
+	master_end = ends[1];
+	w.master_gone = false;
+}
+
+/* The next line of a trace, static; NULL: none. */
+static const char *traced(const struct session *s)
+{
+	static char line[ORDER_TEXT_MAX + 1];
+	struct order order;
+	struct order_session of;
+	size_t len;
+	int fd;
+
+	while (order_receive(master_end, &order, &fd) == 1) {
+		if (order.kind != ANSWER_TRACE)
+			continue;
+		const char *text = order_session_read(&order, &of, &len);
+		ck_assert_ptr_nonnull(text);
+		ck_assert_uint_eq(of.slot, s->slot);
+		ck_assert_uint_eq(of.generation, s->generation);
+		memcpy(line, text, len);
+		line[len] = '\0';
+		return line;
+	}
+	return NULL;
+}
+
+static bool begins_and_ends(const char *line, const char *beginning, const char *end)
+{
+	size_t len = line ? strlen(line) : 0, end_len = strlen(end);
+	return len >= end_len && strncmp(line, beginning, strlen(beginning)) == 0 &&
+	       strcmp(line + len - end_len, end) == 0;
+}
+
+START_TEST(a_traced_session_says_what_became_of_each_packet_and_another_says_nothing)
+{
+	config.duplicate_cn = config.client_to_client = true;
+	connect_client(&clients[0]);
+	connect_client(&clients[1]);
+	struct session *a = session_at(&clients[0]), *b = session_at(&clients[1]);
+	master_listens();
+	ck_assert_ptr_null(w.tracing);
+	trace_session(&w, a->slot, a->generation, 60);
+	ck_assert_ptr_nonnull(w.tracing);
+
+	add_data(&clients[0], &clients[0].at, a->identity.inner4, config.local4);
+	add_data(&clients[1], &clients[1].at, b->identity.inner4, config.local4); /* not traced */
+	add_data(&clients[0], &clients[0].at, b->identity.inner4, config.local4); /* not its own address */
+	batch.packets[2].at[20] ^= 1;						   /* ... and nobody will know */
+	add_data(&clients[0], &clients[0].at, b->identity.inner4, config.local4);
+	add_data(&clients[1], &clients[1].at, b->identity.inner4, a->identity.inner4);
+	deliver();
+	const char *line = traced(a);
+	ck_assert_msg(begins_and_ends(line, "out UDP 10.8.0.3 0 > 10.8.0.2 0 len 28 | DATA_V2 kid=0 peer=0 len=52", ": DELIVERED"),
+		"%s", line); /* it is sent while the batch still goes on */
+	line = traced(a);
+	ck_assert_msg(begins_and_ends(line, "in 127.0.0.1:", " DATA_V2 kid=0 peer=0 len=52 | UDP 10.8.0.2 0 > 10.8.0.1 0 len 28: "
+		"TUNNEL_ERROR"), "%s", line);
+	line = traced(a);
+	ck_assert_msg(begins_and_ends(line, "in 127.0.0.1:", " DATA_V2 kid=0 peer=0 len=52: FORGED"), "%s", line);
+	line = traced(a);
+	ck_assert_msg(begins_and_ends(line, "in 127.0.0.1:", " | UDP 10.8.0.3 0 > 10.8.0.1 0 len 28: BAD_SOURCE"), "%s", line);
+	ck_assert_ptr_null(traced(a));
+
+	trace_session(&w, a->slot, a->generation, 0);
+	ck_assert_ptr_null(w.tracing);
+	add_data(&clients[0], &clients[0].at, a->identity.inner4, config.local4);
+	deliver();
+	ck_assert_ptr_null(traced(a));
+}
+END_TEST
+
+START_TEST(a_trace_has_a_bounded_number_of_lines_a_second_and_ends)
+{
+	connect_client(&clients[0]);
+	struct session *a = session_at(&clients[0]);
+	unsigned lines = 0;
+	master_listens();
+	trace_session(&w, a->slot, a->generation, 3);
+	for (unsigned i = 0; i < 5; i++) {
+		for (unsigned n = 0; n < 100; n++)
+			add_data(&clients[0], &clients[0].at, a->identity.inner4, config.local4);
+		deliver();
+		while (traced(a))
+			lines++;
+	}
+	ck_assert_uint_eq(lines, 200);
+	w.now += 1000;
+	add_data(&clients[0], &clients[0].at, a->identity.inner4, config.local4);
+	deliver();
+	ck_assert_str_eq(traced(a), "300 more were left out");
+	ck_assert(begins_and_ends(traced(a), "in ", ": TUNNEL_ERROR"));
+	w.now += 1999;
+	trace_tidy(&w);
+	ck_assert_ptr_nonnull(w.tracing);
+	w.now += 1;
+	trace_tidy(&w);
+	ck_assert_ptr_null(w.tracing);
+}
+END_TEST
+
+START_TEST(who_is_not_there_or_not_ours_is_not_traced)
+{
+	connect_client(&clients[0]);
+	struct session *a = session_at(&clients[0]);
+	master_listens();
+	trace_session(&w, a->slot, a->generation + 1, 60);
+	trace_session(&w, SLOTS, a->generation, 60);
+	trace_session(&w, UINT32_MAX, a->generation, 60);
+	trace_session(&w, a->slot, a->generation, -1);
+	ck_assert_ptr_null(w.tracing);
+	trace_session(&w, a->slot, a->generation, 60);
+	session_end(&w, a, "it goes");
+	trace_tidy(&w);
+	ck_assert_ptr_null(w.tracing);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("worker sessions");
@@ -698,6 +826,9 @@ int main(void)
 	tcase_add_test(t, who_is_drained_lets_others_meet_strangers);
 	tcase_add_test(t, a_flood_of_strangers_does_not_wash_the_flight_recorder);
 	tcase_add_test(t, a_row_is_written_when_it_has_news_and_now_and_then);
+	tcase_add_test(t, a_traced_session_says_what_became_of_each_packet_and_another_says_nothing);
+	tcase_add_test(t, a_trace_has_a_bounded_number_of_lines_a_second_and_ends);
+	tcase_add_test(t, who_is_not_there_or_not_ours_is_not_traced);
 	suite_add_tcase(suite, t);
 	return run_suite(suite);
 }
