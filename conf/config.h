@@ -186,6 +186,7 @@ struct config {
 	const char *runtime_dir;  /* hub.runtime-dir, default /run/vpnserverd */
 	bool live_revoke;         /* hub.live-revoke on|off: who is revoked goes at once, default on */
 	bool steering;            /* hub.steering on|off: bpf() steering, default on */
+	bool rebalance;           /* hub.rebalance on|off: busy workers give sessions to idle ones, default on */
 	bool offload;             /* hub.offload on|off: super packets to and from kernel and network, default on */
 	int verb, mute;
 	const char *log;          /* NULL: standard output */

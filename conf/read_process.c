@@ -161,6 +161,14 @@ void read_hub_steering(struct parse *p, const struct line *line)
 		p->config->steering = choice == 1;
 }
 
+void read_hub_rebalance(struct parse *p, const struct line *line)
+{
+	static const char *const words[] = { "off", "on", NULL };
+	int choice = value_choice(p, line, 1, words);
+	if (choice >= 0)
+		p->config->rebalance = choice == 1;
+}
+
 void read_hub_offload(struct parse *p, const struct line *line)
 {
 	static const char *const words[] = { "off", "on", NULL };

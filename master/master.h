@@ -80,6 +80,7 @@ struct generation {
 };
 
 struct findings;
+struct rebalance;
 struct manage;
 
 struct master {
@@ -111,6 +112,7 @@ struct master {
 	 * fewer while the last ones give their sessions away. */
 	unsigned seat_count, workers, workers_wanted, cpus;
 	struct seat *seats;
+	struct rebalance *rebalance; /* NULL: not now */
 
 	int signal_fd, epoll_fd;
 	int lock_fd, tell_first; /* tell_first: pipe to the waiting first process of `daemon`, -1 none */
@@ -203,6 +205,10 @@ int drain_worker(struct master *m, unsigned worker, bool on, char *error, size_t
 void drain_go_on(struct master *m);
 /* The sessions of a worker that died, and whose process has ended, to the others. */
 void drain_dead(struct master *m, unsigned index);
+
+/* rebalance.c: each tick; hub.rebalance. */
+void rebalance_go_on(struct master *m);
+void rebalance_free(struct master *m);
 
 /* reload.c */
 /* False: it failed, everything stays as it was, the log says why. */

@@ -292,7 +292,7 @@ static void log_change(void *context, const char *directive, enum conf_effect ef
 	log_line(LOG_LEVEL_NOTICE, "reload: %s %s: %s", directive, how, config_effect_text(effect));
 }
 
-/* What master, log and helper do differently now. */
+/* What master, log and helper do differently now, and how many workers there are. */
 static void settings_in_office(struct master *m)
 {
 	memset(&m->crl_seen, 0, sizeof(m->crl_seen));
@@ -300,6 +300,10 @@ static void settings_in_office(struct master *m)
 	log_configure(m->now.config);
 	manage_reloaded(m);
 	change_helper(m);
+	if (!roster_resize(m, roster_wanted(m, m->now.config)))
+		log_line(LOG_LEVEL_NOTICE,
+			"WARNING: hub.workers %u: there is room for %u until the next restart, so it is that many",
+			m->now.config->workers, m->seat_count);
 	m->status_at = m->now.config->status_file ? master_now() : MONO_NEVER;
 }
 
@@ -345,10 +349,6 @@ static void roll(struct master *m, struct generation *fresh)
 	settings_in_office(m);
 	estate_keep(m);
 	log_line(LOG_LEVEL_NOTICE, "Configuration read, workers are replaced one after another");
-	if (!roster_resize(m, roster_wanted(m, m->now.config)))
-		log_line(LOG_LEVEL_NOTICE,
-			"WARNING: hub.workers %u: there is room for %u until the next restart, so it is that many",
-			m->now.config->workers, m->seat_count);
 	supervise_roll(m);
 }
 
@@ -416,7 +416,6 @@ void reload_undo(struct master *m)
 		.keyholder = { .pid = -1, .control = -1 } };
 	m->reload_again = false;
 	settings_in_office(m);
-	roster_resize(m, roster_wanted(m, m->now.config));
 	notify_ready(&m->notify, RELOAD_FAILED);
 	if (m->now.key.key_fd >= 0 && m->now.keyholder.pid < 0)
 		keyholder_reborn(m); /* it died while another was in office */

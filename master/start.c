@@ -471,6 +471,7 @@ void master_end(struct master *m)
 		close(m->signal_fd);
 	if (m->epoll_fd >= 0)
 		close(m->epoll_fd);
+	rebalance_free(m);
 	free(m->seats);
 	free(m->now.crl_text);
 	free(m->before.crl_text);

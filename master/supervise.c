@@ -659,6 +659,7 @@ static void on_time(struct master *m)
 		change_secret(m, now);
 		drain_go_on(m);
 		roster_go_on(m);
+		rebalance_go_on(m);
 		crl_watch(m);
 		if (m->check_sessions)
 			sessions_check(m);

@@ -126,6 +126,7 @@ void reader_hub(const struct reader *reader, struct reader_hub *out)
 	out->started_unix = h->started_unix;
 	out->reloaded_unix = atomic_load(&h->reloaded_unix);
 	out->reloads = atomic_load(&h->reloads);
+	out->rebalanced = atomic_load(&h->rebalanced);
 	copy_text(out->name, h->name, sizeof(out->name));
 	copy_text(out->program_version, h->program_version, sizeof(out->program_version));
 	out->listener_count = *listeners;

@@ -22,6 +22,7 @@ struct reader_hub {
 	int64_t pid;
 	unix_s started_unix, reloaded_unix;
 	uint32_t reloads;
+	uint64_t rebalanced; /* sessions that moved because their worker was busy */
 	char name[STATS_NAME_ROOM];
 	char program_version[STATS_NAME_ROOM];
 	unsigned listener_count;

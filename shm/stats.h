@@ -67,6 +67,7 @@ struct stats_header {
 	_Atomic uint32_t stopped; /* 1: ended in good order */
 	_Atomic uint32_t reloads;
 	_Atomic unix_s reloaded_unix;
+	_Atomic uint64_t rebalanced; /* sessions that moved because their worker was busy */
 	_Atomic unix_s certificate_ends_unix, crl_ends_unix; /* 0: there is none, or it does not say */
 };
 _Static_assert(sizeof(struct stats_header) <= STATS_HEADER_LEN, "the header's own pages");

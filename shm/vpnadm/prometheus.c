@@ -89,6 +89,9 @@ static void write_hub(FILE *out, const struct reader *reader)
 	fprintf(out, "vpnserverd_start_time_seconds %" PRId64 "\n", hub.started_unix);
 	family(out, "vpnserverd_reloads_total", "counter", "Reloads since the start.");
 	fprintf(out, "vpnserverd_reloads_total %u\n", hub.reloads);
+	family(out, "vpnserverd_rebalanced_sessions_total", "counter",
+		"Sessions that moved because their worker was busy.");
+	fprintf(out, "vpnserverd_rebalanced_sessions_total %" PRIu64 "\n", hub.rebalanced);
 	family(out, "vpnserverd_last_reload_timestamp_seconds", "gauge",
 		"When it was reloaded last, seconds since 1970; 0: never.");
 	fprintf(out, "vpnserverd_last_reload_timestamp_seconds %" PRId64 "\n", hub.reloaded_unix);

@@ -155,12 +155,12 @@ static json_t *hub_json(const struct view *view, unsigned active)
 
 	for (unsigned i = 0; listeners && i < hub->listener_count; i++)
 		json_array_append_new(listeners, json_text(hub->listeners[i]));
-	return json_pack("{s:o, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:f, "
+	return json_pack("{s:o, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:f, "
 			 "s:f, s:o, s:o, s:o}",
 		"name", json_text(hub->name), "state", show_life(view->life), "version",
 		json_text(hub->program_version), "pid", (json_int_t)hub->pid, "started",
 		(json_int_t)hub->started_unix, "uptime", (json_int_t)(view->now - hub->started_unix),
-		"reloads", (json_int_t)hub->reloads, "reloaded", (json_int_t)hub->reloaded_unix, "clients",
+		"reloads", (json_int_t)hub->reloads, "rebalanced", (json_int_t)hub->rebalanced, "reloaded", (json_int_t)hub->reloaded_unix, "clients",
 		(json_int_t)active, "max_clients", (json_int_t)hub->sizes.slots, "listeners", listeners,
 		"rate_in", (json_int_t)sums.rates.bytes_in, "rate_out", (json_int_t)sums.rates.bytes_out,
 		"datagrams_in_s", (json_int_t)sums.rates.packets_in, "datagrams_out_s",

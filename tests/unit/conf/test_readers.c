@@ -189,6 +189,7 @@ static const struct {
 	{ "hub.name a/b", "hub.name: 'a/b' cannot be part of a file name (hint: letters, digits, - and _)" },
 	{ "hub.runtime-dir run", "hub.runtime-dir: the directory must be absolute (hint: /run/vpnserverd)" },
 	{ "hub.steering maybe", "hub.steering: 'maybe' is none of the words it takes (hint: off, on)" },
+	{ "hub.rebalance 1", "hub.rebalance: '1' is none of the words it takes (hint: off, on)" },
 	{ "hub.offload 1", "hub.offload: '1' is none of the words it takes (hint: off, on)" },
 	{ "hub.live-revoke yes", "hub.live-revoke: 'yes' is none of the words it takes (hint: off, on)" },
 };
@@ -485,14 +486,14 @@ START_TEST(the_process)
 		"verb 4\nmute 20\nlog-append /var/log/x.log\ndaemon hub\nsuppress-timestamps\n"
 		"machine-readable-output\nerrors-to-stderr\nstatus /run/st 10\nstatus-version 3\n"
 		"writepid /run/x.pid\nuser vpn\ngroup vpn\nnice -5\nmlock\nhub.workers 4\nhub.name main-1\n"
-		"hub.runtime-dir /run/hub\nhub.steering off\nhub.offload off\n"
+		"hub.runtime-dir /run/hub\nhub.steering off\nhub.offload off\nhub.rebalance off\n"
 		"hub.live-revoke off\n");
 	ck_assert_int_eq(c->verb, 4);
 	ck_assert_int_eq(c->mute, 20);
 	ck_assert_str_eq(c->log, "/var/log/x.log");
 	ck_assert(c->log_append && c->daemonize && !c->use_syslog && c->suppress_timestamps &&
 		  c->machine_readable);
-	ck_assert(c->errors_to_stderr && c->mlock && !c->steering && !c->offload && !c->live_revoke);
+	ck_assert(c->errors_to_stderr && c->mlock && !c->steering && !c->offload && !c->live_revoke && !c->rebalance);
 	ck_assert_str_eq(c->syslog_name, "hub");
 	ck_assert_str_eq(c->status_file, "/run/st");
 	ck_assert_uint_eq(c->status_s, 10);
@@ -508,6 +509,7 @@ START_TEST(the_process)
 	c = silent(
 		"syslog hub\nlog a\nlog-append b\nlog c\nhub.workers 3\nhub.workers auto\nhub.steering on\n"
 		"hub.offload off\nhub.offload on\n");
+	ck_assert(c->rebalance);
 	ck_assert(c->use_syslog && !c->log_append && c->steering && c->offload && c->live_revoke);
 	ck_assert_str_eq(c->log, "c");
 	ck_assert_uint_eq(c->workers, 0);
