@@ -228,7 +228,7 @@ def test_what_nobody_asked_for_is_refused(folder):
         for name in ("../etc/office", "-x", "."):
             expect("is no name" in system.do("start", name, status=2), name)
         expect("no " in system.do("start", "nobody", status=6), "no such hub")
-        expect("not supported" in system.do("upgrade", "office", status=3), "upgrade")
+        expect("does not run" in system.do("upgrade", "office", status=7), "upgrade")
         hub.write(folder, "default", "AUTOSTART=none\n")
         expect("no hub to start" in system.do("start"), "AUTOSTART=none")
         hub.write(folder, "default", "AUTOSTART=plant\nOPTIONS='--verb 4'\n")
@@ -245,6 +245,48 @@ def test_what_nobody_asked_for_is_refused(folder):
         system.env["VPNSERVERD_DAEMON"] = os.path.realpath(hub.HUB)
         system.do("start")
         system.do("status", status=3)
+
+
+def test_upgrade_says_how_it_went(folder):
+    with Started(folder) as system:
+        program = os.path.join(folder, "vpnserverd")
+        shutil.copy(hub.HUB, program)
+        system.env["VPNSERVERD_DAEMON"] = program
+        system.do("start")
+        office, plant = system.pid("office"), system.pid("plant")
+
+        def file_of(pid):
+            return os.stat(f"/proc/{pid}/exe").st_ino
+        before = file_of(office)
+
+        def replace(source):
+            shutil.copy(source, program + ".new")
+            os.rename(program + ".new", program)
+        replace(hub.HUB)
+        text = system.do("upgrade", "office")
+        expect(f"office: upgraded (pid {office}), version " in text, text)
+        expect(system.pid("office") == office and file_of(office) != before, "not upgraded")
+        expect(file_of(plant) == before, "the other one was upgraded too")
+        text = system.do("upgrade")
+        expect(text.count(": upgraded") == 2 and file_of(plant) == file_of(office) != before, text)
+        expect(f"office: runs (pid {office})" in system.do("status"), "status")
+
+        before = file_of(office)
+        replace(os.path.join(hub.BUILD, "tests", "process", "programs", "ends-at-once"))
+        # the script asks that program about the configuration first, and it has no complaint
+        text = system.do("upgrade", "office", status=1)
+        expect("it goes on as it was" in text and "no program of this hub's kind" in text, text)
+        expect(file_of(office) == before and not gone(office), "it runs another program")
+        replace(hub.HUB)
+        system.configure("office", "cert /nowhere")
+        text = system.do("upgrade", "office", status=6)
+        expect("/nowhere" in text and "because of its configuration" in text, text)
+        system.configure("office")
+        system.do("upgrade", "office")
+        system.do("reload", "office")
+        wait_for("a reload", lambda: "Reload done" in system.log("office"))
+        system.do("stop")
+        expect(gone(office) and gone(plant) and not system.left(), "not stopped")
 
 
 class Manager:
