@@ -303,18 +303,31 @@ def test_the_unit_runs_hubs_within_its_confines(folder):
         expect(not netns.ping(net.clients[0], "10.77.0.1"), "no way through")
         expect(client.text().count(hub.CONNECTED) == 1, "the client connected anew")
 
+        it.do("systemctl", "kill", "--kill-whom=main", "-s", "URG", office)
+        wait_for("the upgrade", lambda: "Upgrade done" in it.read(log))
+        it.expect(office, "StatusText", "Running")
+        expect(it.show(office, "MainPID") == first, "an upgrade is no restart")
+        expect(int(it.show(office, "NFileDescriptorStore")) > 10, "nothing is kept")
+
+        # the client notices none of these
         it.do("kill", "-KILL", first)
         it.expect(office, "NRestarts", "1")
         it.expect(office, "ActiveState", "active")
+        wait_for("its successor", lambda: it.read(log).count("Taking over done") == 1)
         second = it.show(office, "MainPID")
         it.do("kill", "-STOP", second)  # signs of life end
         it.expect(office, "NRestarts", "2")
         it.expect(office, "ActiveState", "active")
         expect(it.show(office, "MainPID") not in (first, second), "the same process")
+        wait_for("its successor", lambda: it.read(log).count("Taking over done") == 2)
+        expect(not netns.ping(net.clients[0], "10.77.0.1"), "no way through")
+        expect(client.text().count(hub.CONNECTED) == 1 and "Restart" not in client.text(), "the client connected anew")
 
         it.do("systemctl", "stop", office)
         expect(it.show(office, "Result") == "success", it.show(office, "Result"))
         expect("office.stats" not in os.listdir(it.path("/run/vpnserverd")), "left in the runtime directory")
+        expect(it.show(office, "NFileDescriptorStore") == "0", "descriptors are still kept")
+        expect("vpn-" not in it.do("systemctl", "status", office, check=False), "processes are left")
         expect(it.show(plant, "NRestarts") == "0" and it.show(plant, "ActiveState") == "active", "the other one suffered")
         expect("plant.stats" in os.listdir(it.path("/run/vpnserverd")), "the other one's directory is gone")
         for name in ("office", "plant"):
