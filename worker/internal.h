@@ -173,6 +173,9 @@ void session_end(struct worker *w, struct session *s, const char *why);
 void session_settled(struct worker *w, struct session *s);
 /* Ends those of ours that another worker closed. */
 void sessions_tidy(struct worker *w);
+/* Ends those of ours that the present CRL lists and an older one let in a moment ago, or whose script has not answered
+ * yet. Those that are active for longer are the master's (hub.live-revoke). */
+void sessions_check_revoked(struct worker *w);
 /* Takes over what the predecessor of our index left. */
 void sessions_adopt(struct worker *w);
 /* One that another worker gave us, if it is that: whatever tells of it first (its record, its first packet, an order, the

@@ -13,6 +13,7 @@
 #include <time.h>
 
 enum {
+	JUST_ACTIVE_MS = 1000, /* the master may have looked at the active ones before */
 	HALF_OPEN_MS = 3000, /* a handshake gets this long even when its place is wanted by others */
 	CROWD = 500,         /* sessions that left before memory is given back ... */
 	TRIM_KEEP = 1 << 20, /* ... but so much, for the next ones */
@@ -260,6 +261,19 @@ void sessions_tidy(struct worker *w)
 	}
 	look_for_given(w);
 	give_memory_back(w);
+}
+
+void sessions_check_revoked(struct worker *w)
+{
+	for (uint32_t slot = 0; slot < w->config->max_clients; slot++) {
+		struct session *s = w->sessions[slot];
+		if (!s || !s->identity.serial[0] || (s->active && w->now - s->since >= JUST_ACTIVE_MS) ||
+			!vpn_endpoint_revoked(w->endpoint, s->identity.issuer, s->identity.serial))
+			continue;
+		s->why = EVENT_WHY_REVOKED;
+		vpn_session_close(s->engine, "AUTH_FAILED", "its certificate is revoked", STOP_LINGER_MS, w->now);
+		control_serve(w, s);
+	}
 }
 
 /* -- floating -- */

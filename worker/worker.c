@@ -261,10 +261,12 @@ static void take_crl(struct worker *w, int fd)
 		text[len] = 0;
 		if (len == CONFIG_CRL_MAX)
 			worker_log(w, 1, "the new CRL is not used: it has more than %d bytes", CONFIG_CRL_MAX - 1);
-		else if (vpn_endpoint_set_crl(w->endpoint, text, error))
-			worker_log(w, 3, "worker %u uses the new CRL", w->born->index);
-		else
+		else if (!vpn_endpoint_set_crl(w->endpoint, text, error))
 			worker_log(w, 1, "the new CRL is not used: %s", error);
+		else {
+			worker_log(w, 3, "worker %u uses the new CRL", w->born->index);
+			sessions_check_revoked(w);
+		}
 	}
 	free(text);
 }

@@ -177,6 +177,11 @@ bool vpn_endpoint_set_crl(vpn_endpoint *endpoint, const char *crl_pem, char erro
 	return tls_context_set_crl(endpoint->tls, crl_pem, error);
 }
 
+bool vpn_endpoint_revoked(const vpn_endpoint *endpoint, const uint8_t issuer[32], const char *serial)
+{
+	return tls_context_revoked(endpoint->tls, issuer, serial);
+}
+
 void vpn_endpoint_set_clock(vpn_endpoint *endpoint, vpn_ms now, int64_t unix_s_now)
 {
 	endpoint->unix_offset = unix_s_now - now / 1000;

@@ -2,6 +2,7 @@
  * What happens to sessions when others come, go, move and fill the table. */
 #include "tests/unit/worker/inside.h"
 
+#include "common/tls/tls.h"
 #include "shm/crew.h"
 #include "shm/events.h"
 #include "shm/handover_ring.h"
@@ -53,6 +54,42 @@ START_TEST(one_address_at_two_listeners_is_two_clients)
 		ck_assert_uint_eq(counters.named[COUNTER_RENEGOTIATIONS], i + 1);
 	}
 	ck_assert_ptr_ne(session_at(&clients[0]), session_at(&clients[1]));
+}
+END_TEST
+
+/* Whoever was judged by the old list and is not active yet when the master looks would come in by it. */
+START_TEST(a_new_crl_ends_whom_it_lists_and_who_is_not_in_yet)
+{
+	const struct test_pki *pki = test_pki();
+	char *crl, error[VPN_ERROR_TEXT];
+
+	connect_client(&clients[1]); /* in for long when the list comes */
+	config.scripts.client_connect = (const char *const[]){ "/bin/true", NULL };
+	config.duplicate_cn = true;
+	int ends[2];
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
+	w.helper_fd = ends[0];
+	w.helper_last = &w.helper_first;
+	run(&clients[0], 1000);
+	struct session *s = session_at(&clients[0]);
+	ck_assert(s && !s->active && s->helper_id);
+	ck_assert(pki_make_crl(pki->ca_cert, pki->ca_key, NULL, 0, 9, &crl, error));
+	ck_assert(vpn_endpoint_set_crl(w.endpoint, crl, error));
+	sessions_check_revoked(&w);
+	ck_assert_uint_eq(w.session_count, 2);
+	free(crl);
+	const char *listed[] = { pki->client_cert };
+	ck_assert(pki_make_crl(pki->ca_cert, pki->ca_key, listed, 1, 9, &crl, error));
+	ck_assert(vpn_endpoint_set_crl(w.endpoint, crl, error));
+	sessions_check_revoked(&w);
+	run(&clients[0], 2500);
+	ck_assert_ptr_null(session_at(&clients[0]));
+	ck_assert(!vpn_session_is_open(clients[0].session));
+	ck_assert_ptr_nonnull(session_at(&clients[1]));
+	free(crl);
+	close(ends[0]);
+	close(ends[1]);
+	w.helper_fd = -1;
 }
 END_TEST
 
@@ -803,6 +840,7 @@ int main(void)
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_test(t, a_float_ends_a_session_whose_packets_are_in_the_same_batch);
 	tcase_add_test(t, one_address_at_two_listeners_is_two_clients);
+	tcase_add_test(t, a_new_crl_ends_whom_it_lists_and_who_is_not_in_yet);
 	tcase_add_test(t, a_proof_does_not_open_sessions_without_end);
 	tcase_add_test(t, strangers_do_not_fill_the_log);
 	tcase_add_test(t, an_address_of_another_name_is_not_taken_by_floating);
