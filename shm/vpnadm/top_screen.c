@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MOST_WORKER_LINES = 8, NAME_LEAST = 12 };
+enum { MOST_WORKER_LINES = 8, NAME_LEAST = 12, NAME_GOOD = 24, NAME_MOST = 32 };
 
 static struct {
 	SCREEN *screen;
@@ -143,6 +143,7 @@ static int draw_workers(const struct top_model *model, int y)
 /* -- clients -- */
 
 /* In the order of the screen; when there is no room for all, those of the highest number go first. */
+enum { TURN_OF_NAMES = 5, LAST_TURN = 9 };
 static const struct {
 	const char *title;
 	int width, gives_way;
@@ -162,21 +163,28 @@ static const struct {
 	[TOP_SEEN] = { "SEEN", 8, 6, false },
 };
 
-/* Widths of all columns, 0 for those without room; NAME has what is left. */
+/* Widths of all columns, 0 for those without room. NAME grows before the last ones come, and has what is
+ * left. */
 static void lay_out(int widths[TOP_COLUMNS])
 {
 	int total = NAME_LEAST;
 
 	memset(widths, 0, TOP_COLUMNS * sizeof(widths[0]));
-	for (int turn = 1; turn <= 9; turn++)
+	widths[TOP_NAME] = NAME_LEAST;
+	for (int turn = 1; turn <= LAST_TURN; turn++) {
 		for (int c = 0; c < TOP_COLUMNS; c++)
 			if (columns[c].gives_way == turn && total + 1 + columns[c].width <= COLS) {
 				widths[c] = columns[c].width;
 				total += 1 + columns[c].width;
 			}
-	widths[TOP_NAME] = NAME_LEAST + COLS - total;
-	if (widths[TOP_NAME] > 32)
-		widths[TOP_NAME] = 32;
+		if (turn == TURN_OF_NAMES || turn == LAST_TURN) {
+			int most = turn == LAST_TURN ? NAME_MOST : NAME_GOOD;
+			int more = COLS - total < most - widths[TOP_NAME] ? COLS - total
+									  : most - widths[TOP_NAME];
+			widths[TOP_NAME] += more;
+			total += more;
+		}
+	}
 }
 
 static void draw_titles(const struct top_model *model, int y, const int widths[TOP_COLUMNS])

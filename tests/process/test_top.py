@@ -201,6 +201,10 @@ def test_without_blocks_and_without_a_terminal(folder):
         with Screen(folder, top(folder), locale="C") as screen:
             screen.wait("a graph of letters", lambda lines: re.search(r"client-\d+ .* [#@*]+", "\n".join(lines)))
             expect("\n".join(screen.lines()).isascii(), "blocks in a locale without them")
+            screen.keys("/", "00000")
+            screen.wait("a name that would clear the screen", lambda lines: names(lines) == ["client-00000\\x1b[2J\\x0a\\x"])
+            screen.keys("Enter", "k")
+            screen.wait("the same in the question", lambda lines: "Kill client-00000\\x1b[2J\\x0a\\xff at" in lines[-1])
         with Screen(folder, top(folder), term="nonsense") as screen:
             screen.wait("what is wrong", any_line("terminal is not known"))
             screen.wait("its end", any_line("ended with 1"))
