@@ -186,14 +186,25 @@ static void look_for_hub(struct watch *watch)
 	}
 }
 
-/* True: it died since the last look. After its events, which it may have written at the end. */
+/* Workers go on without their master, for a while or until another takes over: they say so themselves. */
+static bool a_worker_lives(const struct reader *stats)
+{
+	struct reader_worker worker;
+
+	for (unsigned i = 0; reader_worker(stats, i, &worker); i++)
+		if (worker.pid > 0 && stats_process_start(worker.pid))
+			return true;
+	return false;
+}
+
+/* True: it died since the last look. Asked after its events, which it may have written at the end. */
 static bool hub_died(struct watch *watch)
 {
 	enum reader_life life = watch->stats ? reader_life(watch->stats) : HUB_STOPPED;
 	bool was = watch->alive;
 
-	watch->alive = life == HUB_ALIVE;
-	return was && life == HUB_DEAD;
+	watch->alive = life == HUB_ALIVE || (was && life == HUB_DEAD && a_worker_lives(watch->stats));
+	return was && !watch->alive && life == HUB_DEAD;
 }
 
 static bool may_be_late(const struct watch *watch, const struct event *next)
