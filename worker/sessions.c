@@ -278,14 +278,15 @@ void sessions_check_revoked(struct worker *w)
 
 /* -- floating -- */
 
-/* An address that another live session has is only given up for a session of the same name. */
+/* An address that another live session has is only given up for a session of the same name and certificate. */
 static bool take_from_other(struct worker *w, struct session *s, const struct link_address *address, uint32_t other,
 	uint32_t other_generation)
 {
 	struct peer_row row;
 
 	if (!peers_read(w->shm, other, &row) || row.generation != other_generation ||
-		strcmp(row.identity.common_name, s->identity.common_name) != 0 || !s->identity.common_name[0])
+		strcmp(row.identity.common_name, s->identity.common_name) != 0 || !s->identity.common_name[0] ||
+		memcmp(row.identity.fingerprint, s->identity.fingerprint, sizeof(s->identity.fingerprint)) != 0)
 		return false;
 	if (links_replace(w->shm, address, other, other_generation, s->slot, s->generation) != LINK_PUT)
 		return false;
