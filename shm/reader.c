@@ -149,6 +149,7 @@ bool reader_worker(const struct reader *reader, unsigned worker, struct reader_w
 	out->pid = atomic_load(&w->pid);
 	out->state = state <= STATS_WORKER_DEAD ? (enum stats_worker_state)state : STATS_WORKER_NONE;
 	out->births = atomic_load(&w->births);
+	out->closed = atomic_load(&w->closed);
 	out->born_unix = atomic_load(&w->born_unix);
 	out->heartbeats = atomic_load(&w->heartbeats);
 	out->heartbeat_unix = atomic_load(&w->heartbeat_unix);
@@ -208,7 +209,8 @@ bool reader_next_row(const struct reader *reader, uint32_t from, uint32_t *slot,
 	return false;
 }
 
-bool reader_next_network(const struct reader *reader, uint32_t from, uint32_t *index, struct stats_network *out)
+bool reader_next_network(
+	const struct reader *reader, uint32_t from, uint32_t *index, struct stats_network *out)
 {
 	struct stats_row row;
 

@@ -33,6 +33,7 @@ struct reader_worker {
 	int64_t pid;
 	enum stats_worker_state state;
 	uint32_t births;
+	bool closed; /* takes no new sessions */
 	unix_s born_unix, heartbeat_unix;
 	uint64_t heartbeats, cpu_user_us, cpu_system_us;
 	uint32_t cpu;
@@ -59,8 +60,10 @@ bool reader_next_row(const struct reader *reader, uint32_t from, uint32_t *slot,
 /* One slot's row; false: out of range, being written all the time, or nonsense. A free one is PEER_FREE. */
 bool reader_row(const struct reader *reader, uint32_t slot, struct stats_row *out);
 
-/* The next network behind a client whose session has a row, at or after `from`; false: no more. *index is its own. */
-bool reader_next_network(const struct reader *reader, uint32_t from, uint32_t *index, struct stats_network *out);
+/* The next network behind a client whose session has a row, at or after `from`; false: no more. *index is its
+ * own. */
+bool reader_next_network(
+	const struct reader *reader, uint32_t from, uint32_t *index, struct stats_network *out);
 
 /* Names of the hubs that have a stats file in `dir`, at most `max`, sorted; how many there are, or a negative
  * errno. */

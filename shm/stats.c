@@ -290,7 +290,21 @@ void stats_worker_state(struct stats_worker *worker, enum stats_worker_state sta
 		atomic_store_explicit(&worker->pid, 0, memory_order_relaxed);
 }
 
+void stats_worker_open(struct stats_worker *worker, bool open)
+{
+	atomic_store_explicit(&worker->closed, !open, memory_order_relaxed);
+}
+
 /* -- rows -- */
+
+bool stats_row_read(const struct stats *stats, uint32_t slot, uint32_t generation, struct stats_row *out)
+{
+	if (slot >= stats->sizes.slots)
+		return false;
+	const struct stats_place *place = &stats->rows[slot];
+	return sequence_read(&place->version, place->words, out, sizeof(*out) / 8) &&
+	       out->state != PEER_FREE && out->generation == generation;
+}
 
 void stats_publish(struct stats *stats, uint32_t slot, const struct stats_row *row)
 {

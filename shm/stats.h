@@ -75,14 +75,15 @@ _Static_assert(sizeof(struct stats_header) <= STATS_HEADER_LEN, "the header's ow
 enum stats_worker_state { STATS_WORKER_NONE, STATS_WORKER_STARTING, STATS_WORKER_READY, STATS_WORKER_DEAD };
 
 struct stats_worker {
-	_Alignas(128) _Atomic int64_t pid; /* these four: the master's */
+	_Alignas(128) _Atomic int64_t pid; /* these five: the master's */
 	_Atomic uint32_t state;		   /* enum stats_worker_state */
 	_Atomic uint32_t births;	   /* 1: the first still lives */
 	_Atomic unix_s born_unix;
+	_Atomic uint32_t closed;		   /* takes no new sessions: drained, or not trusted yet */
 	_Alignas(128) _Atomic uint64_t heartbeats; /* from here on the worker's */
 	_Atomic unix_s heartbeat_unix;
 	_Atomic uint64_t cpu_user_us, cpu_system_us;
-	_Atomic uint32_t cpu;	      /* it is pinned to, or 0xffffffff */
+	_Atomic uint32_t cpu;	       /* it is pinned to, or 0xffffffff */
 	_Atomic uint32_t cpu_permille; /* of that CPU, in the last period; so are the rates, a second */
 	_Atomic uint64_t rate_bytes_in, rate_bytes_out, rate_packets_in, rate_packets_out;
 	struct counters counters;
@@ -129,8 +130,9 @@ struct stats_network {
 _Static_assert(sizeof(struct stats_network) % 8 == 0, "copied as words");
 
 struct stats_network_place {
-	_Alignas(64) _Atomic uint64_t holder; /* slot << 32 | generation; 0: free. Changed by compare-and-swap */
-	_Atomic uint32_t version;	      /* odd: being written */
+	_Alignas(64) _Atomic uint64_t
+		holder;		  /* slot << 32 | generation; 0: free. Changed by compare-and-swap */
+	_Atomic uint32_t version; /* odd: being written */
 	uint32_t spare;
 	_Atomic uint64_t words[sizeof(struct stats_network) / 8];
 };
@@ -194,12 +196,18 @@ void stats_rates(struct stats_worker *worker, const struct stats_rates *rates);
 void stats_worker_born(struct stats_worker *worker, int64_t pid, unix_s now, uint32_t cpu);
 void stats_worker_state(struct stats_worker *worker, enum stats_worker_state state);
 
+/* The master's: whether it takes new sessions. */
+void stats_worker_open(struct stats_worker *worker, bool open);
+
+/* The row as it is told, for the next owner of its slot. False: it is not of this generation, or
+ * half-written. */
+bool stats_row_read(const struct stats *stats, uint32_t slot, uint32_t generation, struct stats_row *out);
 /* Publishes one row, whole. The slot's owner alone; an index out of range is ignored. */
 void stats_publish(struct stats *stats, uint32_t slot, const struct stats_row *row);
 /* The row of a session that ended. */
 void stats_clear(struct stats *stats, uint32_t slot);
-/* Shows a network behind a client; the owner of its slot. False: no room for it (it is routed all the same). A place
- * of a session that lives no more is free. */
+/* Shows a network behind a client; the owner of its slot. False: no room for it (it is routed all the same).
+ * A place of a session that lives no more is free. */
 bool stats_network_put(struct stats *stats, const struct shm *shm, const struct stats_network *network);
 /* Those of a session that ends. */
 void stats_networks_clear(struct stats *stats, uint32_t slot, uint32_t generation);

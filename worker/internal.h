@@ -292,6 +292,8 @@ void note_session(struct worker *w, const struct session *s, enum event_kind kin
 /* When due: a part of the rows, and once a second the heartbeat. Sets w->publish_at. */
 void publish(struct worker *w);
 void publish_session(struct worker *w, struct session *s);
+/* Before the first: what the owner before us told of it goes on. */
+void publish_taken_over(struct worker *w, struct session *s);
 void publish_gone(struct worker *w, uint32_t slot);
 
 #endif

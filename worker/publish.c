@@ -51,6 +51,28 @@ static uint64_t rate(uint64_t before, uint64_t bytes, uint64_t told, span_ms spa
 	return (before + (bytes - told) * 1000 / (uint64_t)span) / 2;
 }
 
+/* An engine that took a session over knows no round trip yet. */
+static bool knows_better(const struct session *s)
+{
+	vpn_ms round_trip = s->engine ? vpn_session_round_trip(s->engine) : -1;
+	return round_trip >= 0 && round_trip != s->told.round_trip;
+}
+
+void publish_taken_over(struct worker *w, struct session *s)
+{
+	const struct peer_counters *c = &s->shared->counters;
+	struct stats_row row;
+
+	if (!stats_row_read(w->stats, s->slot, s->generation, &row))
+		return;
+	s->told.at = w->now;
+	s->told.bytes_in = atomic_load_explicit(&c->bytes_in, memory_order_relaxed);
+	s->told.bytes_out = atomic_load_explicit(&c->bytes_out, memory_order_relaxed);
+	s->told.rate_in = row.rate_in;
+	s->told.rate_out = row.rate_out;
+	s->told.round_trip = row.round_trip_ms;
+}
+
 void publish_session(struct worker *w, struct session *s)
 {
 	const struct peer_counters *c = &s->shared->counters;
@@ -78,7 +100,8 @@ void publish_session(struct worker *w, struct session *s)
 		s->told.bytes_in = peer.bytes_in;
 		s->told.bytes_out = peer.bytes_out;
 	}
-	s->told.round_trip = s->engine ? vpn_session_round_trip(s->engine) : -1;
+	if (knows_better(s))
+		s->told.round_trip = vpn_session_round_trip(s->engine);
 	stats_row_from_peer(&row, &peer, w->now, time(NULL));
 	if (!row.last_in_unix)
 		row.last_in_unix = row.connected_unix;
@@ -95,7 +118,7 @@ static bool has_news(const struct worker *w, const struct session *s)
 
 	return atomic_load_explicit(&c->bytes_in, memory_order_relaxed) != s->told.bytes_in ||
 		atomic_load_explicit(&c->bytes_out, memory_order_relaxed) != s->told.bytes_out || s->told.rate_in ||
-		s->told.rate_out || vpn_session_round_trip(s->engine) != s->told.round_trip ||
+		s->told.rate_out || knows_better(s) ||
 		w->now - s->told.at >= STALE_MS;
 }
 

@@ -69,6 +69,7 @@ static struct session *session_new(struct worker *w, uint32_t slot, uint32_t gen
 	s->shared = peers_slot(w->shm, slot);
 	s->before_slot = PEER_NONE;
 	s->since = w->now;
+	s->told.round_trip = -1;
 	w->sessions[slot] = s;
 	counter_set(w->counters, COUNTER_SESSIONS, ++w->session_count);
 	if (w->session_count > w->session_peak)
@@ -398,6 +399,7 @@ static bool adopt(struct worker *w, uint32_t slot, bool at_fault)
 		return false;
 	}
 	session_set_mss(w, s);
+	publish_taken_over(w, s);
 	session_publish(w, s);
 	timer_set(w->wheel, &s->timer, vpn_session_wake_at(s->engine));
 	return true;

@@ -26,7 +26,7 @@ static void print_line(
 	} while (0)
 	CELL("%u", index);
 	CELL("%lld", (long long)w->pid);
-	table_cell(t, show_worker_state(w->state));
+	CELL("%s%s", show_worker_state(w->state), w->closed ? ", closed" : "");
 	if (w->cpu == UINT32_MAX)
 		table_cell(t, "any");
 	else
@@ -73,11 +73,12 @@ static json_t *as_json(const struct view *view)
 	for (unsigned i = 0; list && reader_worker(view->reader, i, &w); i++) {
 		json_t *cpu = w.cpu == UINT32_MAX ? json_null() : json_integer(w.cpu);
 		if (json_array_append_new(list,
-			    json_pack("{s:i, s:I, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, "
-				      "s:I, s:f, s:o}",
-				    "worker", (int)i, "pid", (json_int_t)w.pid, "state",
-				    show_worker_state(w.state), "cpu", cpu, "births", (json_int_t)w.births,
-				    "born", (json_int_t)w.born_unix, "heartbeat",
+			    json_pack(
+				    "{s:i, s:b, s:I, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, "
+				    "s:I, s:f, s:o}",
+				    "worker", (int)i, "closed", (int)w.closed, "pid", (json_int_t)w.pid,
+				    "state", show_worker_state(w.state), "cpu", cpu, "births",
+				    (json_int_t)w.births, "born", (json_int_t)w.born_unix, "heartbeat",
 				    (json_int_t)w.heartbeat_unix, "cpu_user_us", (json_int_t)w.cpu_user_us,
 				    "cpu_system_us", (json_int_t)w.cpu_system_us, "cpu_share",
 				    w.rates.cpu_permille / 1000.0, "rate_in", (json_int_t)w.rates.bytes_in,

@@ -269,6 +269,25 @@ START_TEST(networks_are_shown_while_their_session_lives_and_make_room_then)
 }
 END_TEST
 
+START_TEST(the_next_owner_of_a_slot_reads_what_was_told_of_its_session)
+{
+	char dir[64];
+	struct stats_row row = row_of("alice", 7), found;
+	new_directory(dir);
+	struct stats *stats = new_stats(dir, "hub");
+	ck_assert(!stats_row_read(stats, 3, 1, &found)); /* free */
+	stats_publish(stats, 3, &row);
+	ck_assert(stats_row_read(stats, 3, 1, &found));
+	ck_assert_mem_eq(&found, &row, sizeof(row));
+	ck_assert(!stats_row_read(stats, 3, 2, &found));
+	ck_assert(!stats_row_read(stats, 50, 1, &found));
+	atomic_fetch_add(&stats->rows[3].version, 1);
+	ck_assert(!stats_row_read(stats, 3, 1, &found));
+	stats_detach(&stats);
+	remove_directory(dir);
+}
+END_TEST
+
 START_TEST(a_worker_says_what_it_does_a_second)
 {
 	char dir[64], path[400], error[300];
@@ -287,6 +306,9 @@ START_TEST(a_worker_says_what_it_does_a_second)
 	ck_assert_mem_eq(&w.rates, &rates, sizeof(rates));
 	ck_assert(reader_worker(reader, 0, &w));
 	ck_assert_uint_eq(w.rates.cpu_permille, 0);
+	ck_assert(!w.closed);
+	stats_worker_open(stats_worker(stats, 0), false);
+	ck_assert(reader_worker(reader, 0, &w) && w.closed);
 	reader_close(&reader);
 	stats_detach(&stats);
 	remove_directory(dir);
@@ -306,6 +328,7 @@ int main(void)
 	tcase_add_test(t, indices_out_of_range_are_ignored);
 	tcase_add_test(t, a_row_is_made_from_what_the_session_table_says);
 	tcase_add_test(t, networks_are_shown_while_their_session_lives_and_make_room_then);
+	tcase_add_test(t, the_next_owner_of_a_slot_reads_what_was_told_of_its_session);
 	tcase_add_test(t, a_worker_says_what_it_does_a_second);
 	return run_suite(t, "shm stats");
 }
