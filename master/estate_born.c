@@ -233,8 +233,11 @@ bool estate_born_read(struct bytes fields, struct config *born, struct born_memo
 {
 	struct bytes value;
 #define BORN(directive, member)                                                                              \
-	if (estate_find(fields, #member, &value) && value.left == sizeof(born->member))                      \
-		memcpy(&born->member, value.at, value.left);
+	if (estate_find(fields, #member, &value) && value.left == sizeof(born->member)) {                    \
+		if (_Generic(born->member, bool: value.at[0] > 1, default: false))                           \
+			return false;                                                                        \
+		memcpy(&born->member, value.at, value.left);                                                 \
+	}
 #define BORN_TEXT(directive, member)                                                                         \
 	if (!find_text(fields, #member, memory, &born->member))                                              \
 		return false;

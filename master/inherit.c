@@ -90,10 +90,11 @@ static void match(struct upgrade *u, const struct estate_fd *kept, long count)
 static bool find_kept(struct upgrade *u)
 {
 	char pid[16], number[16], error[200] = "";
-	bool asked = take_variable("LISTEN_PID", pid, sizeof(pid)) & take_variable("LISTEN_FDS", number, sizeof(number));
+	bool for_us = take_variable("LISTEN_PID", pid, sizeof(pid));
+	bool any = take_variable("LISTEN_FDS", number, sizeof(number));
 	char *names = strdup(getenv("LISTEN_FDNAMES") ? getenv("LISTEN_FDNAMES") : "");
 	unsetenv("LISTEN_FDNAMES");
-	long count = asked && names && number_of(pid) == (long)getpid() ? number_of(number) : 0;
+	long count = for_us && any && names && number_of(pid) == (long)getpid() ? number_of(number) : 0;
 	if (count <= 0 || count > ESTATE_FDS_MAX) {
 		free(names);
 		return false;

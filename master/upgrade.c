@@ -212,8 +212,11 @@ int upgrade(struct master *m, char *error, size_t room)
 		why = "the hub is starting or ending";
 	else if (u->state != UPGRADE_NONE)
 		why = "an upgrade is going on already";
-	else if (m->before.config)
-		why = "a reload is going on";
+	if (!why && m->before.config) {
+		u->wanted = true;
+		log_line(LOG_LEVEL_NOTICE, "Upgrade: the reload that is going on comes first");
+		return 0;
+	}
 	if (why) {
 		snprintf(error, room, "%s", why);
 		log_line(LOG_LEVEL_ERROR, "No upgrade: %s", error);
@@ -356,6 +359,11 @@ bool upgrade_reaped(struct master *m, pid_t pid, int status)
 void upgrade_on_time(struct master *m, mono_ms now)
 {
 	struct upgrade *u = &m->upgrade;
+	char error[300];
+	if (u->wanted && u->state == UPGRADE_NONE && !m->before.config) {
+		u->wanted = false;
+		upgrade(m, error, sizeof(error));
+	}
 	if (u->deadline > now)
 		return;
 	u->deadline = MONO_NEVER;

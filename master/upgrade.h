@@ -38,6 +38,7 @@ enum upgrade_state { UPGRADE_NONE, UPGRADE_CHECKING, UPGRADE_EMPTYING, UPGRADE_S
 struct upgrade {
 	bool known; /* upgrade_inherit() was here */
 	enum upgrade_state state;
+	bool wanted; /* as soon as a reload is over */
 	char program[PATH_MAX]; /* the file that we were started from; "": /proc told us nothing */
 	int own_program;	/* it, open */
 	int old_program;	/* SETTLING: the way back; -1 */

@@ -86,6 +86,15 @@ def test_every_process_has_given_up_what_it_does_not_need(folder):
         expect(int(status(found["vpn-keyholder"])["VmLck"].split()[0]) > 0, "the keyholder's memory is not locked")
         state = os.stat(f"/proc/{found['master']}/fd/{state_fd(found['master'])}").st_size
         expect(int(status(found["master"])["VmLck"].split()[0]) * 1024 >= state, "the session table is not locked")
+        # in another program of ours, too
+        old = set(found.values()) - {it.process.pid}
+        it.signal(signal.SIGURG)
+        it.wait_text("Upgrade done")
+        wait_for("the end of the others", lambda: not old & set(it.pids()))
+        found = processes(it)
+        for name, pid in found.items():
+            check_process(name, pid)
+        expect(int(status(it.process.pid)["VmLck"].split()[0]) * 1024 >= state, "the session table is not locked any more")
         # and those that come later
         os.kill(found["vpn-worker-0"], signal.SIGKILL)
         wait_for("a successor", lambda: processes(it).get("vpn-worker-0", found["vpn-worker-0"]) !=
@@ -138,6 +147,12 @@ def test_started_by_a_supervisor_as_another_account_nobody_keeps_more(folder):
         wait_for("the old keyholder's end", lambda: len(it.pids()) == 4)
         for name, pid in processes(it).items():
             check_process(name, pid, uid)
+        it.signal(signal.SIGURG) # its rights outlive an exec, and no more than these
+        it.wait_text("Upgrade done")
+        wait_for("the old keyholder's end", lambda: len(it.pids()) == 4)
+        for name, pid in processes(it).items():
+            check_process(name, pid, uid)
+        expect(caps(status(it.process.pid), "CapEff") & 1 << 12, "it has lost NET_ADMIN")
         expect(it.stop() == 0, "not ended in good order")
 
 
