@@ -140,6 +140,10 @@ def test_bash_completes_what_the_programs_take(folder):
     file, program = it.path("/completions/vpnadm"), it.path("/bin/vpnadm")
     expect(set(complete_in_bash(file, program, "")) >= {"status", "clients", "workers", "fates", "--name", "--json"}, "all")
     expect(complete_in_bash(file, program, "--j") == ["--json"], "--json")
+    for command, options in (("top", {"--interval"}), ("watch", {"--all", "--interval", "--json"}),
+                             ("prometheus", {"--listen", "--clients"})):
+        expect(command in complete_in_bash(file, program, command[:3]), command)
+        expect(set(complete_in_bash(file, program, command, "--")) >= options, f"options of {command}")
     hub.write(folder, "plant.stats", "")
     expect(complete_in_bash(file, program, "--dir", folder, "--name", "") == ["plant"], "names of hubs")
 
@@ -246,6 +250,7 @@ def start_system(net, folder):
         # nothing of this machine's own start is wanted in there
         it.write("/etc/systemd/system/vpnserverd@.service.d/test.conf",
                  "[Unit]\nDefaultDependencies=no\n[Service]\nWatchdogSec=2\nRestartSec=100ms\n")
+        it.write("/etc/systemd/system/vpnserverd-exporter@.service.d/test.conf", "[Unit]\nDefaultDependencies=no\n")
         it.do("systemctl", "daemon-reload")
     except BaseException:
         it.close()
@@ -333,6 +338,31 @@ def test_the_unit_runs_hubs_within_its_confines(folder):
         for name in ("office", "plant"):
             for line in it.read(f"/var/log/vpnserverd/{name}.log").splitlines():
                 expect(not re.search("WARNING|not permitted|denied|does not let|hangs", line), line)
+
+
+@runner.limit(180)
+def test_the_exporter_runs_within_its_confines(folder):
+    """Nobody in particular, in the group that may read: Prometheus gets the figures of a hub that runs as root."""
+    ask = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9176/metrics').read().decode())"
+    with netns.Net(1, folder) as net, start_system(net, folder) as it:
+        office, exporter = "vpnserverd@office", "vpnserverd-exporter@office"
+        it.do("systemctl", "start", office, exporter)
+
+        def page():
+            return it.do("python3", "-c", ask, check=False)
+        wait_for("the exporter", lambda: "\nvpnserverd_up 1\n" in page())
+        client = hub.start_client(net, 0, "c0")
+        hub.wait_connected(client)
+        wait_for("the client", lambda: '\nvpnserverd_sessions{state="active"} 1\n' in page())
+        expect('name="office"' in page(), page())
+        status = it.read(f"/proc/{it.show(exporter, 'MainPID')}/status")
+        expect(re.search(r"NoNewPrivs:\s1", status) and re.search(r"CapEff:\s0+\n", status) and
+               not re.search(r"Uid:\s0\s", status), status)
+        it.do("systemctl", "stop", office)
+        wait_for("that the hub is gone", lambda: "\nvpnserverd_up 0\n" in page())
+        it.do("systemctl", "stop", exporter)
+        expect(it.show(exporter, "Result") == "success", it.show(exporter, "Result"))
+        expect(it.show(exporter, "NRestarts") == "0", "it was started again")
 
 
 @runner.limit(180)
