@@ -18,6 +18,7 @@ static unsigned deeds;
 #define reload_plan(m, out) ((void)(m), fputs("a plan\n", out), (int)(deeds++ & 1))
 #define drain_worker(m, worker, on, error, room) \
 	((void)(m), (void)(worker), (void)(on), snprintf(error, room, "no"), (deeds++ & 1 ? -1 : 0))
+#define upgrade(m, error, room) ((void)(m), snprintf(error, room, "no"), (deeds++ & 1 ? -1 : 0))
 #include "master/manage_commands.c"
 #undef kill
 
