@@ -119,10 +119,10 @@ static int deny_programs(scmp_filter_ctx filter)
 	int error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(execve), 0);
 	if (!error)
 		error = seccomp_rule_add(
-			filter, SCMP_ACT_ERRNO(EPERM), execveat_number, 1, SCMP_A0_32(SCMP_CMP_NE, PROGRAM_FD));
+			filter, SCMP_ACT_ERRNO(EPERM), execveat_number, 1, SCMP_A0_32(SCMP_CMP_NE, PROGRAM_FD, 0));
 	if (!error)
 		error = seccomp_rule_add(
-			filter, SCMP_ACT_ERRNO(EPERM), execveat_number, 1, SCMP_A4_32(SCMP_CMP_NE, AT_EMPTY_PATH));
+			filter, SCMP_ACT_ERRNO(EPERM), execveat_number, 1, SCMP_A4_32(SCMP_CMP_NE, AT_EMPTY_PATH, 0));
 	return error;
 }
 
