@@ -2,16 +2,15 @@
  * The flight recorder from outside. Sizes are taken from the header once, checked against the length of the
  * file, and kept; every record is copied before anybody looks at it. */
 #include "shm/events_map.h"
+#include "shm/public_file.h"
 #include "shm/segment.h"
 #include "shm/words.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 struct event_reader {
@@ -26,34 +25,27 @@ struct event_reader *event_reader_open(const char *path, char *error, size_t roo
 {
 	const char *what = "out of memory";
 	struct events_header header;
-	struct stat st;
-	void *base;
+	off_t len;
 	int fd = -1;
 	struct event_reader *reader = calloc(1, sizeof(*reader));
 
 	if (!reader)
 		goto failed;
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0 || fstat(fd, &st) != 0) {
-		what = strerror(errno);
-		goto failed;
-	}
-	what = "not a flight recorder's file";
-	if (!S_ISREG(st.st_mode) || pread(fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header) ||
-		header.magic != EVENTS_MAGIC)
+	fd = public_file_look(path, &header, sizeof(header), &len);
+	what = fd < 0 && errno != EBADMSG ? strerror(errno) : "not a flight recorder's file";
+	if (fd < 0 || header.magic != EVENTS_MAGIC)
 		goto failed;
 	what = "written by another version of the hub, or cut short";
-	if (!events_are_ours(&header, st.st_size))
+	if (!events_are_ours(&header, len))
 		goto failed;
 	what = "cannot be mapped";
-	base = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
-	if (base == MAP_FAILED)
+	reader->base = public_file_show(fd, (size_t)len);
+	fd = -1;
+	if (!reader->base)
 		goto failed;
-	close(fd);
-	reader->base = base;
-	reader->size = (size_t)st.st_size;
+	reader->size = (size_t)len;
 	reader->count = header.rings;
-	reader->header = (const struct events_header *)base;
+	reader->header = (const struct events_header *)(const void *)reader->base;
 	reader->rings = (const struct event_ring *)(const void *)(reader->base + EVENTS_HEADER_LEN);
 	return reader;
 

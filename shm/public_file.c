@@ -73,3 +73,28 @@ void public_file_drop(struct public_file *file)
 	*file = (struct public_file){ .fd = -1 };
 	errno = error;
 }
+
+int public_file_look(const char *path, void *header, size_t header_len, off_t *len)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) ||
+		pread(fd, header, header_len, 0) != (ssize_t)header_len) {
+		close(fd);
+		errno = EBADMSG;
+		return -1;
+	}
+	*len = st.st_size;
+	return fd;
+}
+
+const void *public_file_show(int fd, size_t len)
+{
+	const void *base = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
+
+	close(fd);
+	return base == MAP_FAILED ? NULL : base;
+}

@@ -26,4 +26,10 @@ bool public_file_publish(struct public_file *file, gid_t group);
 /* Removes what has no name yet; unmaps, closes. A published file stays. */
 void public_file_drop(struct public_file *file);
 
+/* A reader's side, which needs no rights but to open it. Copies its first bytes and its length. The
+ * descriptor, or -1: errno, EBADMSG for what is no regular file or shorter than that. */
+int public_file_look(const char *path, void *header, size_t header_len, off_t *len);
+/* Maps it read-only and closes the descriptor. NULL: errno. */
+const void *public_file_show(int fd, size_t len);
+
 #endif

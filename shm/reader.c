@@ -2,12 +2,12 @@
  * The outside reader. Sizes are taken from the header once, checked against the length of the file, and kept;
  * everything else is copied before anybody looks at it. */
 #include "shm/reader.h"
+#include "shm/public_file.h"
 #include "shm/stats_map.h"
 #include "shm/words.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,37 +31,30 @@ struct reader *reader_open(const char *path, char *error, size_t room)
 	const char *what = "out of memory";
 	struct stats_header header;
 	struct stats_offsets o;
-	struct stat st;
-	void *base;
+	off_t len;
 	int fd = -1;
 	struct reader *reader = calloc(1, sizeof(*reader));
 
 	if (!reader)
 		goto failed;
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0 || fstat(fd, &st) != 0) {
-		what = strerror(errno);
-		goto failed;
-	}
-	what = "not a statistics file of a hub";
-	if (!S_ISREG(st.st_mode) || pread(fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header) ||
-		header.magic != STATS_MAGIC)
+	fd = public_file_look(path, &header, sizeof(header), &len);
+	what = fd < 0 && errno != EBADMSG ? strerror(errno) : "not a statistics file of a hub";
+	if (fd < 0 || header.magic != STATS_MAGIC)
 		goto failed;
 	what = "written by another version of the hub";
 	if (!stats_is_ours(&header))
 		goto failed;
 	what = "cut short, or its sizes are wrong";
-	if (!stats_places(&header.sizes, &o) || header.size != o.total || st.st_size != (off_t)o.total)
+	if (!stats_places(&header.sizes, &o) || header.size != o.total || len != (off_t)o.total)
 		goto failed;
 	what = "cannot be mapped";
-	base = mmap(NULL, o.total, PROT_READ, MAP_SHARED, fd, 0);
-	if (base == MAP_FAILED)
+	reader->base = public_file_show(fd, o.total);
+	fd = -1;
+	if (!reader->base)
 		goto failed;
-	close(fd);
-	reader->base = base;
 	reader->size = o.total;
 	reader->sizes = header.sizes;
-	reader->header = (const struct stats_header *)base;
+	reader->header = (const struct stats_header *)(const void *)reader->base;
 	reader->workers = (const struct stats_worker *)(const void *)(reader->base + o.workers);
 	reader->rows = (const struct stats_place *)(const void *)(reader->base + o.rows);
 	reader->networks = (const struct stats_network_place *)(const void *)(reader->base + o.networks);
