@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 enum { MOST_CONNECTIONS = 32, REQUEST_ROOM = 4096, HEAD_ROOM = 256 };
-enum { ASKING_MS = 5000, ANSWERING_MS = 10000, ENDING_MS = 1000 };
+enum { ASKING_MS = 5000, ANSWERING_MS = 10000, ENDING_MS = 1000, NO_DESCRIPTOR_MS = 100 };
 
 enum state { UNUSED, ASKING, ANSWERING, ENDING };
 
@@ -40,6 +40,7 @@ struct connection {
 struct server {
 	int listeners[PROMETHEUS_MOST_LISTENERS];
 	size_t listener_count;
+	mono_ms listen_at; /* not before: there was no descriptor for a connection that waits */
 	struct connection connections[MOST_CONNECTIONS];
 	prometheus_render render;
 	void *context;
@@ -186,8 +187,12 @@ static void accept_one(struct server *server, int listener)
 	struct connection *c = unused_connection(server);
 	int fd = c ? accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC) : -1;
 
-	if (fd < 0)
-		return; /* full, or it left again */
+	if (fd < 0) {
+		/* It left again, or it goes on waiting: not in a circle. */
+		if (c && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+			server->listen_at = now_ms() + NO_DESCRIPTOR_MS;
+		return;
+	}
 	c->fd = fd;
 	c->asked = 0;
 	enter(c, ASKING, ASKING_MS);
@@ -255,8 +260,11 @@ static bool turn(struct server *server, int signals)
 
 	fds[count++] = (struct pollfd){ .fd = signals, .events = POLLIN };
 	/* Without a free place the kernel's queue is where they wait. */
-	for (size_t i = 0; i < server->listener_count && unused_connection(server); i++)
+	bool listening = now >= server->listen_at && unused_connection(server);
+	for (size_t i = 0; i < server->listener_count && listening; i++)
 		fds[count++] = (struct pollfd){ .fd = server->listeners[i], .events = POLLIN };
+	if (now < server->listen_at)
+		wake = server->listen_at;
 	first = count;
 	for (size_t i = 0; i < MOST_CONNECTIONS; i++) {
 		struct connection *c = &server->connections[i];

@@ -5,6 +5,7 @@ import concurrent.futures
 import json
 import os
 import re
+import resource
 import shutil
 import socket
 import subprocess
@@ -17,6 +18,7 @@ import netns  # noqa: E402
 import runner  # noqa: E402
 from netns import Failed, wait_for  # noqa: E402
 
+CROWD = os.path.join(hub.BUILD, "tests", "load", "crowd")
 DASHBOARD = os.path.join(hub.HERE, "..", "..", "conf", "grafana", "vpnserverd.json")
 
 
@@ -199,6 +201,41 @@ def test_nobody_can_hold_it_up(folder):
             s.close()
         slow.close()
         expect(at.get()[0] == "HTTP/1.1 200 OK", "it is not as before")
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/schedstat") as f:
+        return int(f.read().split()[0]) / 1e9
+
+
+def test_without_descriptors_it_waits_and_does_not_spin(folder):
+    with netns.Net(1, folder) as net:
+        start_hub(net, folder)
+        at = Exporter(net, folder, "127.0.0.1")
+        before = resource.prlimit(at.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(at.process.pid, resource.RLIMIT_NOFILE, (8, before[1]))
+        silent = [at.connect() for _ in range(20)]
+        time.sleep(0.5)
+        used = cpu_seconds(at.process.pid)
+        time.sleep(2)
+        share = (cpu_seconds(at.process.pid) - used) / 2
+        expect(share < 0.05, f"{share * 100:.0f} % of a CPU while it cannot accept")
+        resource.prlimit(at.process.pid, resource.RLIMIT_NOFILE, before)
+        for s in silent:
+            s.close()
+        expect(at.get()[0] == "HTTP/1.1 200 OK", "it does not go on")
+
+
+def test_a_page_of_ten_thousand_clients(folder):
+    os.makedirs(f"{folder}/run")
+    with netns.Net(0, folder) as net:
+        net.start([CROWD, f"{folder}/run", "test", "10000"], "crowd.log", None).wait_text("published", 10)
+        began = time.monotonic()
+        text = export(folder, "--clients")
+        took = time.monotonic() - began
+        runner.say(f"10,000 clients: {len(text) / 1e6:.1f} MB in {took * 1000:.0f} ms")
+        expect(text.count("vpnserverd_client_in_bytes_total{") == 10000, "not all")
+        expect(promtool("check", "metrics", stdin=text) == (0, ""), "not what promtool wants")
 
 
 def test_what_cannot_be_listened_on_is_said(folder):
