@@ -7,8 +7,9 @@ import time
 import hub
 import servers
 import traffic
+import wireguard
 from netns import Failed
-from traffic import LOADER, packets, tcp
+from traffic import LOADER, datagrams, packets, tcp
 
 WAYS = (("up", False), ("down", True))
 WINDOW = ("--window", 256)
@@ -33,6 +34,18 @@ def cost(bench):
                 bench.note(2, f"{name}, {ARROW[way]}", "Mbit/s", got["mbit_per_s"], more=True)
 
 
+def trains(bench):
+    """1 and 2: TCP through a client of our own that takes and gives super packets."""
+    if bench.kind == "tuned":
+        return
+    with bench.forgiving(), bench.station():
+        for way, back in WAYS:
+            one = bench.attempt(lambda: tcp(bench.server, bench.seconds, back=back, first=LOADER))
+            if one:
+                bench.note(1, f"TCP in a client that sends trains, {ARROW[way]}", "CPU-s/GB", one["cpu_s_per_gb"])
+                bench.note(2, f"TCP, one client that sends trains, {ARROW[way]}", "Mbit/s", one["mbit_per_s"], more=True)
+
+
 def throughput(bench):
     """2: more streams, more clients. (One stream of one client comes from item 1.)"""
     for way, back in WAYS:
@@ -44,13 +57,25 @@ def throughput(bench):
 
 def small(bench):
     """3: packets per second, and CPU for a million."""
+    for way, back in WAYS:
+        got = bench.attempt(lambda: datagrams(bench.server, bench.seconds, 36, back))
+        if got:
+            name = f"64-byte packets flooded by a stock client, {ARROW[way]}"
+            bench.note(3, name, "packets/s", got["packets_per_s"], more=True)
+            bench.note(3, name, "CPU-s/million", got["cpu_s_per_million"])
+        got = bench.attempt(lambda: packets(bench.server, bench.seconds, way, 64, *WINDOW, *AS_A_TRAIN))
+        if got:
+            name = f"trains of 32 64-byte packets flooded, {ARROW[way]}"
+            bench.note(3, name, "packets/s", got["packets_per_s"], more=True)
+            bench.note(3, name, "CPU-s/million", got["cpu_s_per_million"])
     for size in SMALL_SIZES:
         for way, _ in WAYS:
             got = bench.attempt(lambda: packets(bench.server, bench.seconds, way, size, *WINDOW))
             if got:
                 bench.note(3, f"{size}-byte packets flooded, {ARROW[way]}", "packets/s", got["packets_per_s"], more=True)
                 bench.note(3, f"{size}-byte packets flooded, {ARROW[way]}", "CPU-s/million", got["cpu_s_per_million"])
-            got = bench.attempt(lambda: packets(bench.server, bench.seconds, way, size, "--rate", 20000))
+            got = size == 64 and bench.attempt(
+                lambda: packets(bench.server, bench.seconds, way, size, "--rate", 20000))
             if got:
                 bench.note(3, f"{size}-byte packets, 20,000/s, {ARROW[way]}", "CPU-s/million", got["cpu_s_per_million"])
 
@@ -75,10 +100,26 @@ def latency(bench):
         note("under full load", got)
 
 
-CONNECTED_ITEMS = ((1, cost), (2, throughput), (3, small), (6, latency))
+CONNECTED_ITEMS = ((1, cost), (1, trains), (2, throughput), (3, small), (6, latency))
+TUNED_ITEMS = (1,) # what tuning is for
 
 
 # -- each with servers of its own --
+
+def beside_wireguard(bench):
+    """1 and 2: wireguard-go at both ends, TCP through it."""
+    why = wireguard.missing()
+    if why or bench.options.smoke:
+        if why and not bench.turn:
+            print(f"    without wireguard-go: {why}", flush=True)
+        return
+    with bench.other_server("wireguard", lambda: wireguard.Wireguard(bench.net)), bench.far(clients=1):
+        for way, back in WAYS:
+            one = bench.attempt(lambda: tcp(bench.server, bench.seconds, back=back))
+            if one:
+                bench.note(1, f"TCP in a stock client, {ARROW[way]}", "CPU-s/GB", one["cpu_s_per_gb"])
+                bench.note(2, f"TCP, one client, one stream, {ARROW[way]}", "Mbit/s", one["mbit_per_s"], more=True)
+
 
 def handshakes(bench):
     """4: full handshakes with either kind of server key."""
@@ -153,24 +194,28 @@ def workers(bench):
                            max(1, c["DATAGRAMS_IN"] + c["PACKETS_TUN_OUT"]))
 
 
-ENCRYPTING, FRAMING = "as it is", "without encryption"
+ENCRYPTING, CHACHA, FRAMING = "AES-256-GCM", "ChaCha20-Poly1305", "without encryption"
 
 
 def no_cipher(bench):
-    """8: the hub with and without encryption, vpnload likewise; stock clients cannot talk to the latter."""
-    for name, build in ((ENCRYPTING, None), (FRAMING, bench.options.null_build)):
-        with bench.only_server("hub", build=build), bench.far(clients=0):
+    """8: the hub with two ciphers and with none, vpnload likewise; stock clients cannot talk to the last."""
+    for name, build, cipher in ((ENCRYPTING, None, "AES-256-GCM"), (CHACHA, None, "CHACHA20-POLY1305"),
+                                (FRAMING, bench.options.null_build, "AES-256-GCM")):
+        with bench.only_server("hub", f"data-ciphers {cipher}", build=build), bench.far(clients=0):
             for way in ("up", "down"):
                 for size, words in ((1400, AS_A_TRAIN), (1400, ()), (64, ())):
-                    got = bench.attempt(lambda: packets(bench.server, bench.seconds, way, size, *WINDOW, *words))
+                    if name == CHACHA and not words:
+                        continue
+                    got = bench.attempt(lambda: packets(bench.server, bench.seconds, way, size, *WINDOW, *words,
+                                                        "--ciphers", cipher))
                     if got:
                         what = f"{size}-byte packets{', trains of 32' if words else ''}, {ARROW[way]}"
                         bench.note(8, what, "packets/s", got["packets_per_s"], more=True, kind=name)
                         bench.note(8, what, "CPU-s/million", got["cpu_s_per_million"], kind=name)
 
 
-OWN_ITEMS = ((4, handshakes), (5, memory), (7, workers), (8, no_cipher))
-COLUMNS_8 = (ENCRYPTING, FRAMING)
+OWN_ITEMS = ((1, beside_wireguard), (4, handshakes), (5, memory), (7, workers), (8, no_cipher))
+COLUMNS_8 = (ENCRYPTING, CHACHA, FRAMING)
 COLUMNS_7 = ("one worker", *HANDED)
 
 

@@ -15,7 +15,7 @@ LIMITS = ("max-clients 6000", "duplicate-cn", "client-to-client", "data-ciphers 
           "connect-freq-initial 100000 1", "keepalive 10 120")
 TUNED = ("sndbuf 2097152", "rcvbuf 2097152", "txqueuelen 5000", "fast-io")
 KINDS = ("hub", "stock", "tuned")
-CALLED = {"hub": "vpnserverd", "stock": "OpenVPN 2.6, defaults", "tuned": "OpenVPN 2.6, tuned"}
+CALLED = {"hub": "vpnserverd", "stock": "OpenVPN 2.6, defaults", "tuned": "OpenVPN 2.6, tuned", "wireguard": "wireguard-go"}
 
 
 def process_cpu_s(pid):
@@ -77,6 +77,6 @@ class Server:
 
 
 def programs(build=None):
-    """Path of vpnload and farend of a build, of the one under test if not told."""
+    """Path of vpnload, farend and station of a build, of the one under test if not told."""
     folder = os.path.join(build or hub.BUILD, "tests", "load")
-    return os.path.join(folder, "vpnload"), os.path.join(folder, "farend")
+    return [os.path.join(folder, name) for name in ("vpnload", "farend", "station")]

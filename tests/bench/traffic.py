@@ -15,9 +15,9 @@ LOADER = STOCK_CLIENTS  # index of vpnload's namespace
 
 
 class Far:
-    """iperf3 servers (a port for each stock client) and farend, at the tunnel's other end."""
+    """iperf3 servers (a port for each stock client and for the station) and farend, at the tunnel's other end."""
 
-    def __init__(self, net, clients=STOCK_CLIENTS):
+    def __init__(self, net, clients=STOCK_CLIENTS + 1):
         tag = f"{time.monotonic():.3f}"
         self.net = net
         self.processes = [net.start(["iperf3", "-s", "-p", PORT + i, "-B", servers.ADDRESS], f"iperf-{i}-{tag}.log", net.hub)
@@ -56,7 +56,7 @@ def iperf_start(net, index, seconds, *words):
                             stderr=subprocess.STDOUT, text=True)
 
 
-def iperf_end(process, seconds):
+def iperf_end(process, seconds, part="sum_received"):
     try:
         text = process.communicate(timeout=seconds + 20)[0]
     except subprocess.TimeoutExpired:
@@ -69,15 +69,15 @@ def iperf_end(process, seconds):
         raise Failed(f"iperf3: {text[-300:]}") from None
     if "error" in result:
         raise Failed(f"iperf3: {result['error']}")
-    return result["end"]["sum_received"]
+    return result["end"][part]
 
 
-def tcp(server, seconds, clients=1, streams=1, back=False, tries=2):
-    """Through the first `clients` stock clients at once: {mbit_per_s, cpu_s_per_gb} of the server. An iperf3 server may
-    still be busy with the end of its last run: tried again."""
+def tcp(server, seconds, clients=1, streams=1, back=False, tries=2, first=0):
+    """Through `clients` clients at once, from the `first` on: {mbit_per_s, cpu_s_per_gb} of the server. An iperf3 server
+    may still be busy with the end of its last run: tried again."""
     words = ["-P", str(streams)] + (["-R"] if back else [])
     before = server.cpu_s()
-    running = [iperf_start(server.net, i, int(max(1, seconds)), *words) for i in range(clients)]
+    running = [iperf_start(server.net, i, int(max(1, seconds)), *words) for i in range(first, first + clients)]
     sums, wrong = [], None
     for process in running:  # all are waited for, whatever one of them says
         try:
@@ -86,7 +86,7 @@ def tcp(server, seconds, clients=1, streams=1, back=False, tries=2):
             wrong = e
     if wrong and tries > 1:
         time.sleep(0.5)
-        return tcp(server, seconds, clients, streams, back, tries - 1)
+        return tcp(server, seconds, clients, streams, back, tries - 1, first)
     if wrong:
         raise wrong
     spent = server.cpu_s() - before
@@ -94,11 +94,37 @@ def tcp(server, seconds, clients=1, streams=1, back=False, tries=2):
             "cpu_s_per_gb": spent / (sum(s["bytes"] for s in sums) / 1e9)}
 
 
+def datagrams(server, seconds, payload, back=False, tries=2):
+    """UDP by iperf3 through the first stock client, as fast as it goes: {packets_per_s, cpu_s_per_million} of what arrived."""
+    words = ["-u", "-b", "0", "-l", str(payload)] + (["-R"] if back else [])
+    before = server.cpu_s()
+    try:
+        end = iperf_end(iperf_start(server.net, 0, int(max(1, seconds)), *words), seconds, "sum")
+    except Failed:
+        if tries < 2:
+            raise
+        time.sleep(0.5)
+        return datagrams(server, seconds, payload, back, tries - 1)
+    arrived = end["packets"] - end["lost_packets"]
+    if arrived <= 0:
+        raise Failed("iperf3: nothing arrived")
+    return {"packets_per_s": arrived / end["seconds"], "cpu_s_per_million": (server.cpu_s() - before) / (arrived / 1e6)}
+
+
 def vpnload_words(net, build=None):
     folder = net.folder
     return [servers.programs(build)[0], "--remote", f"10.99.{LOADER}.1:1194", "--ca", f"{folder}/ca.crt", "--cert",
             f"{folder}/client.crt", "--key", f"{folder}/client.key", "--ciphers", "AES-256-GCM", "--far",
             servers.ADDRESS, "--json"]
+
+
+def station(net):
+    folder = net.folder
+    process = net.start([servers.programs()[2], "--remote", f"10.99.{LOADER}.1:1194", "--ca", f"{folder}/ca.crt", "--cert",
+                         f"{folder}/client.crt", "--key", f"{folder}/client.key"], f"station-{time.monotonic():.3f}.log",
+                        net.clients[LOADER])
+    process.wait_text("open", 10)
+    return process
 
 
 def vpnload(server, seconds, *words, timeout=60):
