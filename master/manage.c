@@ -197,6 +197,8 @@ static void accept_clients(struct manage *g, enum door_kind door)
 		c->pid = pid;
 		c->uid = uid;
 		g->counts.accepted++;
+		if (c->known)
+			client_note(g, EVENT_MANAGER_CAME, door, uid, "");
 		c->watched = EPOLLIN;
 		watch(g, EPOLL_CTL_ADD, fd, WATCH_CLIENTS + (uint32_t)(c - g->clients), EPOLLIN);
 	}

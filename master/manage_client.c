@@ -145,6 +145,29 @@ void client_end(struct manage_client *c)
 	c->fd = -1;
 }
 
+void client_note(struct manage *g, enum event_kind kind, enum door_kind door, long uid, const char *why)
+{
+	const mono_ms now = master_now();
+	char text[EVENT_TEXT_ROOM] = "";
+	size_t oldest = 0;
+
+	snprintf(text, sizeof(text), "%s%s%s", door == DOOR_CONTROL ? "control socket" : "management", why[0] ? ": " : "",
+		why);
+	if (uid >= 0)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), " (uid %ld)", uid);
+	for (size_t i = 0; i < sizeof(g->noted) / sizeof(g->noted[0]); i++) {
+		if (g->noted[i].at && g->noted[i].kind == kind && strcmp(g->noted[i].text, text) == 0 &&
+			now - g->noted[i].at < NOTED_MS)
+			return;
+		if (g->noted[i].at < g->noted[oldest].at)
+			oldest = i;
+	}
+	g->noted[oldest].kind = kind;
+	g->noted[oldest].at = now;
+	memcpy(g->noted[oldest].text, text, sizeof(text));
+	master_note(g->master, kind, 0, text);
+}
+
 struct manage_client *client_by_id(struct manage *g, uint64_t id)
 {
 	EACH_CLIENT (g, c)
@@ -169,11 +192,13 @@ static void check_password(struct manage *g, struct manage_client *c, const char
 		c->known = true;
 		client_say(c, "SUCCESS: password is correct");
 		greet(g, c);
+		client_note(g, EVENT_MANAGER_CAME, c->door, c->uid, "");
 		return;
 	}
 	g->counts.wrong_password++;
 	client_say(c, "ERROR: bad password");
 	if (++c->tries == PASSWORD_TRIES) {
+		client_note(g, EVENT_MANAGER_REFUSED, c->door, c->uid, "wrong password");
 		client_leave(c, "it does not know the password", true);
 		return;
 	}

@@ -273,6 +273,7 @@ int door_accept(struct manage *g, enum door_kind kind, long *pid, long *uid)
 	if (master_now() - g->refused_at >= 1000) /* whoever is not welcome must not fill the log */
 		log_line(LOG_LEVEL_NOTICE, "WARNING: management: pid %ld, uid %ld may not use %s", *pid, *uid, door->path);
 	g->refused_at = master_now();
+	client_note(g, EVENT_MANAGER_REFUSED, kind, *uid, "not its account");
 	close(fd);
 	return -EACCES;
 }

@@ -28,6 +28,7 @@ enum {
 	PASSWORD_PAUSE_MS = 1000,
 	STALL_MS = 30000, /* for a client to read something */
 	STATES_KEPT = 100,
+	NOTED_MS = 3600000,
 };
 
 /* The last lines of one kind, as clients get them without their ">LOG:". */
@@ -107,6 +108,11 @@ struct manage {
 	bool holding, hold_flag, released;
 	uint64_t relay_to; /* the client whose answer has the log's lines in it; 0 */
 	mono_ms refused_at;
+	struct {
+		enum event_kind kind;
+		char text[EVENT_TEXT_ROOM];
+		mono_ms at;
+	} noted[4]; /* the last events of callers, so that the same one does not fill the recorder */
 	int verb; /* asked for, for workers that are born later; -1 */
 	struct {
 		uint64_t accepted, full, slow, silent, wrong_password, refused, long_lines;
@@ -137,6 +143,8 @@ void client_notice(struct manage *g, struct manage_client *c, const char *format
 	__attribute__((format(printf, 3, 4)));
 /* Bytes of an answer with plain line feeds. */
 void client_say_text(struct manage_client *c, const char *text, size_t len);
+/* Into the flight recorder, the same text once an hour: a monitor comes every few seconds. */
+void client_note(struct manage *g, enum event_kind kind, enum door_kind door, long uid, const char *why);
 struct manage_client *client_by_id(struct manage *g, uint64_t id);
 #define EACH_CLIENT(g, c)                                                                                    \
 	for (struct manage_client *c = (g)->clients; c < (g)->clients + MANAGE_CLIENTS_MAX; c++)             \

@@ -129,6 +129,7 @@ def test_kill_makes_the_client_come_again(folder):
         vpnadm(folder, "kill", "c0", "HALT")
         wait_for("c0 ends", lambda: not clients[0].alive(), 10)
         told = vpnadm(folder, "events")
+        expect(told.count("control socket (uid 0)") == 1, f"the caller is not noted, or again and again: {told}")
         expect("kill c1 (uid 0)" in told and "an administrator ended it" in told, told)
         it.stop()
 
@@ -328,6 +329,7 @@ def test_over_tcp_with_a_password(folder):
                f"SUCCESS: pid={it.process.pid}" in heard, heard)
         heard = say("verb 1", "a", "b", "sesame", "pid")
         expect(heard.count("ERROR: bad password") == 3 and "SUCCESS" not in heard and "still" not in heard, heard)
+        expect("turned away: management: wrong password" in vpnadm(folder, "events"), vpnadm(folder, "events"))
         expect("verb=4" in say("sesame", "verb", "quit"), "a command was done before the password")
         # another hub that wants the same port does not start, and says why
         other = hub.hub_config(folder, "management 127.0.0.1 7505 " + passworded(folder), name="other", dev="tun1",
