@@ -5,6 +5,7 @@
 #include "conf/config.h"
 #include "master/log.h"
 #include "master/master.h"
+#include "shm/events.h"
 #include "shm/reader.h"
 
 #include <check.h>
@@ -266,6 +267,26 @@ START_TEST(who_dies_again_and_again_is_tried_on_but_the_others_have_its_share)
 }
 END_TEST
 
+/* How many such events the flight recorder has; `cause` of the last one. */
+static unsigned recorded(enum event_kind kind, unsigned *cause)
+{
+	char error[400];
+	struct event *events;
+	unsigned count = 0;
+	struct event_reader *reader =
+		event_reader_open(hub_path(&hub, "run/test.events"), error, sizeof(error));
+	ck_assert_msg(reader != NULL, "%s", error);
+	ssize_t all = event_reader_take(reader, 0, NULL, NULL, &events);
+	for (ssize_t i = 0; i < all; i++)
+		if (events[i].kind == kind && events[i].ring == EVENT_RING_MASTER) {
+			count++;
+			*cause = events[i].cause;
+		}
+	free(events);
+	event_reader_close(&reader);
+	return count;
+}
+
 START_TEST(a_keyholder_that_dies_is_replaced_and_workers_reach_the_new_one)
 {
 	started();
@@ -275,6 +296,11 @@ START_TEST(a_keyholder_that_dies_is_replaced_and_workers_reach_the_new_one)
 	ck_assert(WAIT_FOR(
 		fake->births[0] == 2 && fake->births[1] == 2 && fake->signatures == 2 * HUB_WORKERS));
 	ck_assert_int_eq(fake->leaves, HUB_WORKERS);
+	unsigned cause;
+	ck_assert_uint_eq(recorded(EVENT_KEYHOLDER_DIED, &cause), 1);
+	ck_assert_uint_eq(recorded(EVENT_KEYHOLDER_STARTED, &cause), 1);
+	ck_assert_uint_eq(recorded(EVENT_WORKER_LEFT, &cause), HUB_WORKERS);
+	ck_assert_uint_eq(recorded(EVENT_WORKER_DIED, &cause), 0);
 	hub_clean(&hub);
 }
 END_TEST
@@ -293,6 +319,10 @@ START_TEST(a_worker_whose_heart_stops_is_replaced)
 	char expected[64];
 	snprintf(expected, sizeof(expected), "worker 0 (pid %d) hangs: ended", stopped);
 	ck_assert(hub_logs(&hub, expected));
+	unsigned hung, died;
+	ck_assert_uint_eq(recorded(EVENT_WORKER_HUNG, &hung), 1);
+	ck_assert_uint_eq(recorded(EVENT_WORKER_DIED, &died), 1);
+	ck_assert(hung == 0 && died == 0);
 	hub_clean(&hub);
 }
 END_TEST
