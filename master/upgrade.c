@@ -45,34 +45,45 @@ static bool check_config(int count, char **rest)
 	return good;
 }
 
-int upgrade_check(int argc, char **argv, int at)
+/* What we think of it, said. */
+static bool say_opinion(int count, char **rest, int estate_fd)
 {
+	static struct estate_hub hub;
 	char error[200];
 	struct estate estate;
-	struct estate_hub *hub = calloc(1, sizeof(*hub));
-	char **rest = calloc((size_t)argc + 1, sizeof(*rest));
-	int count = 0;
-	prctl(PR_SET_DUMPABLE, 0);
-	for (int i = 0; rest && i < argc; i++)
-		if (i != at && i != at + 1)
-			rest[count++] = argv[i];
-	if (!hub || !rest || at + 1 >= argc)
-		return 1;
-	if (!estate_read(atoi(argv[at + 1]), &estate, error, sizeof(error))) {
+	if (!estate_read(estate_fd, &estate, error, sizeof(error))) {
 		printf("%s%s\n", NO, error);
-		return 1;
+		return false;
 	}
-	if (!estate_hub_read(&estate, hub)) {
+	bool good = estate_hub_read(&estate, &hub);
+	if (!good)
 		printf("%sthe estate does not say what hub left it\n", NO);
-		return 1;
-	}
-	if (!check_config(count, rest))
-		return 1;
-	if (hub->state_layout == shm_layout() && hub->kept_layout == vpn_kept_layout())
+	free(estate.body);
+	free(estate.fds); /* numbers of the master's */
+	if (!good || !check_config(count, rest))
+		return false;
+	if (hub.state_layout == shm_layout() && hub.kept_layout == vpn_kept_layout())
 		printf("%sversion %s\n", SAME, VPNSERVERD_VERSION);
 	else
 		printf("%sversion %s lays out its shared memory otherwise\n", FRESH, VPNSERVERD_VERSION);
-	return 0;
+	return true;
+}
+
+int upgrade_check(int argc, char **argv, int at)
+{
+	char **rest = calloc((size_t)argc + 1, sizeof(*rest));
+	int count = 0;
+	prctl(PR_SET_DUMPABLE, 0);
+	if (!rest || at + 1 >= argc) {
+		free(rest);
+		return 1;
+	}
+	for (int i = 0; i < argc; i++)
+		if (i != at && i != at + 1)
+			rest[count++] = argv[i];
+	bool good = say_opinion(count, rest, atoi(argv[at + 1]));
+	free(rest);
+	return good ? 0 : 1;
 }
 
 /* -- the master -- */

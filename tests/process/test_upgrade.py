@@ -15,7 +15,7 @@ import netns  # noqa: E402
 import runner  # noqa: E402
 from netns import Failed, wait_for  # noqa: E402
 
-UPGRADES, CLIENTS = 5, 5
+UPGRADES, CLIENTS, CROWD = 5, 5, 200
 
 
 def expect(true, what):
@@ -71,9 +71,10 @@ def all_ready(it):
 @runner.limit(240)
 def test_five_upgrades_under_load_and_no_client_notices(folder):
     names = [f"c{i}" for i in range(CLIENTS)]
-    hub.make_pki(folder, names + ["late"])
-    with netns.Net(CLIENTS + 1, folder) as net:
-        it = Upgradable(net, hub.hub_config(folder, "client-to-client"))
+    hub.make_pki(folder, names + ["late", "client"])
+    with netns.Net(CLIENTS + 2, folder) as net:
+        it = Upgradable(net, hub.hub_config(folder, "client-to-client", "duplicate-cn", "max-clients 300",
+                                            server=("server 10.77.0.0 255.255.252.0", "server-ipv6 fd77::/64")))
         record = os.path.join(folder, "record.json")
         relay = hub.relay(net, "10.99.0.1:3000", "127.0.0.1:1194", "--record", record)
         clients = [hub.start_client(net, i, name, port=3000 if i == 0 else 1194) for i, name in enumerate(names)]
@@ -81,6 +82,11 @@ def test_five_upgrades_under_load_and_no_client_notices(folder):
         slots = [it.row(n)[0] for n in names]
         inside = [hub.tun_address(n) for n in net.clients[:CLIENTS]]
         seconds = UPGRADES * 5 + 6
+        crowd = net.start([hub.LOAD_CLIENTS, "--remote", f"10.99.{CLIENTS + 1}.1:1194", "--clients", CROWD, "--seconds",
+                           seconds + 8, "--ca", f"{folder}/ca.crt", "--cert", f"{folder}/client.crt", "--key",
+                           f"{folder}/client.key", "--ping-ms", 1000, "--gateway", "10.77.0.1", "--start-per-s", 200,
+                           "--say-when-open"], "crowd.log", net.clients[CLIENTS + 1])
+        crowd.wait_text("all open after", 20)
         runs = {}
         for i in (0, 1, 2):
             runs[f"down{i}"] = hub.stream(net, net.hub, net.clients[i], inside[i], 1000, seconds, name=f"down{i}")
@@ -131,7 +137,12 @@ def test_five_upgrades_under_load_and_no_client_notices(folder):
         expect([it.row(n)[0] for n in names] == slots, "other peer ids")
         expect(it.counters()["GIVEN_UP"] == 0, "sessions were lost")
         hub.wait_connected(hub.start_client(net, CLIENTS, "late"))
-        expect(not netns.pings([(n, "10.77.0.1") for n in net.clients]), "no way through afterwards")
+        expect(not netns.pings([(n, "10.77.0.1") for n in net.clients[:CLIENTS + 1]]), "no way through afterwards")
+        of_crowd = json.loads(crowd.wait_text(r'\{"clients".*', 30).group(0))
+        runner.say(f"a crowd of {CROWD} engine clients: {of_crowd['open']} open, {of_crowd['closed']} closed, a second apart "
+                   f"{of_crowd['asked']} questions, {of_crowd['answered']} answers")
+        expect(of_crowd["open"] == CROWD and not of_crowd["closed"], f"sessions were lost: {of_crowd}")
+        expect(of_crowd["answered"] >= 0.99 * (of_crowd["asked"] - CROWD), f"{of_crowd}")
         relay.stop()
         with open(record) as f:
             seen = json.load(f)
@@ -241,6 +252,32 @@ def test_another_layout_begins_afresh_with_the_same_sockets(folder):
         expect("done" in it.upgrade(25), it.note())
         wait_for("the client is back", lambda: client.text().count(hub.CONNECTED) == 3, 20)
         expect(it.stop() == 0, "exit status")
+
+
+def test_other_statistics_begin_anew_and_sessions_live_on(folder):
+    """A new version has new counters, as a rule."""
+    hub.make_pki(folder, ["c0"])
+    with netns.Net(1, folder) as net:
+        it = Upgradable(net, hub.hub_config(folder))
+        client = hub.start_client(net, 0, "c0")
+        hub.wait_connected(client)
+        path = f"{folder}/run/test.stats"
+        before = os.stat(path).st_ino
+        expect("NONE" not in netns.run(hub.VPNADM, "--dir", f"{folder}/run", "--name", "test", "status"), "status")
+        it.replace(f"{PROGRAMS}/other-statistics")
+        said = it.upgrade()
+        expect("done" in said, said)
+        expect("Statistics begin anew" in it.text() and os.stat(path).st_ino != before, "the old file is still there")
+        said = netns.run(hub.VPNADM, "--dir", f"{folder}/run", "--name", "test", "status", check=False)
+        expect("version" in said, f"a reader does not say that it is of another version: {said}")
+        expect(netns.ping(net.clients[0], "10.77.0.1") == 0, "no way through")
+        it.replace(hub.HUB)
+        expect("done" in it.upgrade(), it.note())
+        wait_for("its row", lambda: it.row("c0"))
+        expect(netns.ping(net.clients[0], "10.77.0.1") == 0, "no way through")
+        expect(client.text().count(hub.CONNECTED) == 1 and "Restart" not in client.text(), "the client connected anew")
+        expect(it.stop() == 0, "exit status")
+        expect(not os.path.exists(path), "its statistics are left")
 
 
 def test_what_came_since_the_start_lives_on_in_the_new_program(folder):
