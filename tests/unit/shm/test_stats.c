@@ -2,7 +2,9 @@
  * The stats segment as its writers see it. */
 #include "tests/unit/shm/stats_fixture.h"
 
+#include <signal.h>
 #include <sys/wait.h>
+#include <time.h>
 
 START_TEST(the_file_is_complete_readable_by_its_group_and_alone_in_the_directory)
 {
@@ -269,6 +271,45 @@ START_TEST(networks_are_shown_while_their_session_lives_and_make_room_then)
 }
 END_TEST
 
+/* Killed at any instruction of putting and clearing, again and again. */
+START_TEST(owners_that_die_leave_places_for_networks_that_can_be_used_to_the_last)
+{
+	char dir[64];
+	uint64_t seed = 77;
+	new_directory(dir);
+	struct stats *stats = new_stats(dir, "hub");
+	struct shm *shm = small_segment(); /* shared with the children */
+	for (int death = 0; death < 40; death++) {
+		struct session s = new_session(shm, 0);
+		publish_of(stats, s);
+		pid_t pid = fork();
+		ck_assert_int_ge(pid, 0);
+		if (pid == 0) {
+			alarm(20);
+			for (;;) {
+				for (unsigned i = 0; i < 7; i++)
+					put_network(stats, shm, s, i);
+				stats_networks_clear(stats, s.slot, s.generation);
+			}
+		}
+		struct timespec span = { 0, 200000 + (long)(chance(&seed) % 3000000) };
+		nanosleep(&span, NULL);
+		kill(pid, SIGKILL);
+		ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+		ck_assert_uint_le(networks_of(dir, s.slot), 10); /* each of them whole: see there */
+		ck_assert(peers_release(shm, s.slot, s.generation));
+	}
+	struct session last = new_session(shm, 0);
+	publish_of(stats, last);
+	for (unsigned i = 0; i < 10; i++)
+		ck_assert(put_network(stats, shm, last, i));
+	ck_assert_uint_eq(networks_of(dir, last.slot), 10);
+	stats_detach(&stats);
+	shm_detach(&shm);
+	remove_directory(dir);
+}
+END_TEST
+
 START_TEST(the_next_owner_of_a_slot_reads_what_was_told_of_its_session)
 {
 	char dir[64];
@@ -328,6 +369,7 @@ int main(void)
 	tcase_add_test(t, indices_out_of_range_are_ignored);
 	tcase_add_test(t, a_row_is_made_from_what_the_session_table_says);
 	tcase_add_test(t, networks_are_shown_while_their_session_lives_and_make_room_then);
+	tcase_add_test(t, owners_that_die_leave_places_for_networks_that_can_be_used_to_the_last);
 	tcase_add_test(t, the_next_owner_of_a_slot_reads_what_was_told_of_its_session);
 	tcase_add_test(t, a_worker_says_what_it_does_a_second);
 	return run_suite(t, "shm stats");
