@@ -97,13 +97,13 @@ def difference(it, before, *names):
     return [after[n] - before[n] for n in names]
 
 
-def both_ways(net, it, blocks, trains, addresses, families=(4,)):
+def both_ways(net, it, blocks, trains, addresses, families=(4,), again=""):
     for family in families:
         mine, hubs = addresses(family)
-        tcp(net, net.clients[0], net.hub, hubs, blocks, f"tcp-up-{family}")
-        tcp(net, net.hub, net.clients[0], mine, blocks, f"tcp-down-{family}")
-        udp(net, net.clients[0], net.hub, hubs, trains, f"udp-up-{family}")
-        udp(net, net.hub, net.clients[0], mine, trains, f"udp-down-{family}")
+        tcp(net, net.clients[0], net.hub, hubs, blocks, f"tcp-up-{family}{again}")
+        tcp(net, net.hub, net.clients[0], mine, blocks, f"tcp-down-{family}{again}")
+        udp(net, net.clients[0], net.hub, hubs, trains, f"udp-up-{family}{again}")
+        udp(net, net.hub, net.clients[0], mine, trains, f"udp-down-{family}{again}")
     counters = it.counters()
     bad = {n: counters[n] for n in ("BAD_PACKET", "TOO_LONG", "TUNNEL_ERROR", "LINK_ERROR", "FORGED") if counters[n]}
     if bad:
@@ -152,6 +152,35 @@ def test_trains_from_a_fast_client_are_joined_again(folder):
         runner.say(f"{packets} packets out of the tunnel by {calls} reads, {written} into it by {writes} writes")
         if calls * 2 > packets or writes * 2 > written:
             raise Failed("no super packets")
+
+
+def outer_mtu(net, mtu):
+    run("ip", "link", "set", "h0", "mtu", mtu, namespace=net.hub)
+    run("ip", "link", "set", "eth0", "mtu", mtu, namespace=net.clients[0])
+
+
+def test_segments_wider_than_the_path_go_alone_and_in_fragments(folder):
+    hub.make_pki(folder, ["c0"])
+    with netns.Net(1, folder) as net:
+        it = hub.Hub(net, hub.hub_config(folder))
+        station(net, folder, 0)
+        both_ways(net, it, 300, 30, addresses_of(net))
+        outer_mtu(net, 1280)
+        both_ways(net, it, 300, 30, addresses_of(net), again="-narrow")
+
+
+def test_jumbo_packets_in_trains_on_a_wide_path_and_on_a_usual_one(folder):
+    hub.make_pki(folder, ["c0"])
+    with netns.Net(1, folder) as net:
+        outer_mtu(net, 9300)
+        it = hub.Hub(net, hub.hub_config(folder, "tun-mtu 9000", "mssfix 0"))
+        hub.wait_connected(hub.start_client(net, 0, "c0", "tun-mtu 9000", "mssfix 0"))
+        before = it.counters()
+        both_ways(net, it, 1000, 50, addresses_of(net), (4, 6))
+        packets, calls, bytes_out = difference(it, before, "PACKETS_TUN_OUT", "TUN_CALLS_OUT", "LINK_BYTES_OUT")
+        runner.say(f"{packets} packets out of the tunnel by {calls} reads, {bytes_out} bytes")
+        outer_mtu(net, 1500)
+        both_ways(net, it, 200, 20, addresses_of(net), (4, 6), again="-usual")
 
 
 def test_trains_are_handed_over_and_go_from_client_to_client(folder):
