@@ -188,6 +188,9 @@ def workers(bench):
                 if got:
                     bench.note(7, f"64-byte packets of 64 clients, {ARROW[way]}", "packets/s", got["packets_per_s"],
                                more=True, kind=name)
+                    # What as many whole cores would do: here load and far end have the same ones.
+                    bench.note(7, f"the same, if the workers had a core each, {ARROW[way]}", "packets/s",
+                               count * 1e6 / got["cpu_s_per_million"], more=True, kind=name)
             if count > 1:
                 c = bench.server.counters()
                 bench.note(7, "packets handed to another worker", "%", kind=name, value=100.0 * c["HANDED_OVER_IN"] /
