@@ -8,6 +8,7 @@
 #include "shm/links.h"
 #include "shm/routes.h"
 #include "tests/unit/shm/fixture.h"
+#include "tests/unit/shm/usable.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -371,36 +372,6 @@ static void succeed(struct shm *shm, unsigned index)
 		ck_assert_int_ne(what, PEER_NOT_OURS);
 		ck_assert(peers_read(shm, slot, &row));
 		ck_assert(peers_release(shm, slot, generation));
-	}
-}
-
-/* Each table can be filled to its last entry and found again. */
-static void check_usable(struct shm *shm)
-{
-	struct session all[SLOTS];
-	uint32_t slot, generation;
-
-	ck_assert_uint_eq(peers_count(shm), 0);
-	for (uint32_t i = 0; i < SLOTS; i++) {
-		all[i] = new_session(shm, i % CREW);
-		for (size_t k = 0; k < PEER_KEPT_LEN; k++)
-			ck_assert_uint_eq(peers_slot(shm, all[i].slot)->kept[k], 0);
-		struct link_address a = address4(i, 1);
-		uint8_t prefix[4] = { 10, 8, 0, (uint8_t)i };
-		ck_assert_int_eq(links_put(shm, &a, all[i].slot, all[i].generation, NULL, NULL), LINK_PUT);
-		ck_assert_int_eq(routes_put(shm, 4, prefix, 32, all[i].slot, all[i].generation, NULL, NULL),
-			ROUTE_PUT);
-		if (i < POOL)
-			ck_assert_uint_lt(lease_take(shm, "x", all[i].slot, all[i].generation), POOL);
-		else
-			ck_assert_uint_eq(lease_take(shm, "x", all[i].slot, all[i].generation), LEASE_NONE);
-	}
-	for (uint32_t i = 0; i < SLOTS; i++) {
-		struct link_address a = address4(i, 1);
-		uint8_t prefix[4] = { 10, 8, 0, (uint8_t)i };
-		ck_assert(links_find(shm, &a, &slot, &generation) && slot == all[i].slot);
-		ck_assert(routes_find(shm, 4, prefix, &slot, &generation) && slot == all[i].slot);
-		ck_assert(peers_release(shm, all[i].slot, all[i].generation));
 	}
 }
 
