@@ -130,6 +130,13 @@ static void begin_anew(void)
 
 /* -- what must hold after each death -- */
 
+static void check_kept(struct shm *shm, uint32_t slot)
+{
+	uint8_t whole[PEER_KEPT_LEN];
+	memset(whole, KEPT, sizeof(whole));
+	ck_assert_mem_eq(peers_slot(shm, slot)->kept, whole, sizeof(whole));
+}
+
 /* The successor of worker 0, as worker/sessions.c: who was active lives on, all else is ended. */
 static void succeed(struct shm *shm)
 {
@@ -143,7 +150,10 @@ static void succeed(struct shm *shm)
 		ck_assert_uint_eq(row.generation, generation);
 		if (found == PEER_GIVE_UP || row.state != PEER_ACTIVE) {
 			ck_assert(peers_release(shm, slot, generation));
-		} else if (found == PEER_TORN) {
+			continue;
+		}
+		check_kept(shm, slot); /* who lives on has all its keys */
+		if (found == PEER_TORN) {
 			struct peer_identity id = identity("mine", slot);
 			ck_assert_int_eq(row.identity.common_name[0], 0);
 			ck_assert(peers_write(shm, slot, generation, &id));
@@ -175,13 +185,6 @@ static void check_tables(struct shm *shm)
 		ck_assert(lease_read(shm, i, &lease));
 		ck_assert(!lease.taken || peers_live(shm, lease.slot, lease.generation));
 	}
-}
-
-static void check_kept(struct shm *shm, uint32_t slot)
-{
-	uint8_t whole[PEER_KEPT_LEN];
-	memset(whole, KEPT, sizeof(whole));
-	ck_assert_mem_eq(peers_slot(shm, slot)->kept, whole, sizeof(whole));
 }
 
 /* What nobody touched is as it was. */
@@ -599,6 +602,8 @@ static void rotated(struct world *w, bool done)
 	shm_secrets(w->shm, was, was_before);
 	memcpy(w->shm->base, after, w->shm->size);
 	free(after);
+	for (unsigned i = 0; i < SHM_SECRET_LEN; i += 8) /* whole, or nobody's secret yet */
+		ck_assert(memcmp(now + i, (const uint8_t[8]){ 0 }, 8) != 0);
 	bool same = memcmp(now, was, sizeof(now)) == 0;
 	ck_assert(same ? !done && memcmp(before, was_before, sizeof(now)) == 0 : memcmp(before, was, sizeof(now)) == 0);
 }
@@ -731,7 +736,7 @@ static void live_and_die(struct world *w)
 	s.slot = peers_take(shm, 0, &s.generation);
 	if (s.slot == PEER_NONE)
 		return;
-	memset(peers_slot(shm, s.slot)->kept, 0xff, PEER_KEPT_LEN);
+	memset(peers_slot(shm, s.slot)->kept, KEPT, PEER_KEPT_LEN);
 	links_put(shm, &third_at, s.slot, s.generation, NULL, NULL);
 	peers_write(shm, s.slot, s.generation, &id);
 	uint32_t lease = lease_take(shm, "short", s.slot, s.generation);
