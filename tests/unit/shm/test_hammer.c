@@ -23,6 +23,7 @@ enum { CREW = 4, SLOTS = 64, ADDRESSES = 6, POOL = 24 };
 /* Beside the segment: who believes to have what, and what went wrong. */
 struct notes {
 	_Atomic uint32_t wrong[8];
+	_Atomic uint32_t slot_holder[SLOTS];
 	_Atomic uint64_t address_holder[ADDRESSES], route_holder[ADDRESSES], lease_holder[POOL];
 	_Atomic uint32_t passed, stop;
 };
@@ -68,7 +69,8 @@ static void *thread_main(void *member)
 	return NULL;
 }
 
-static void tell(story what, int turns, bool threads)
+/* Gives how many operations the story counted. */
+static uint32_t tell(story what, int turns, bool threads)
 {
 	struct shm *shm = segment_of(sizes);
 	struct notes *notes = new_notes();
@@ -94,9 +96,11 @@ static void tell(story what, int turns, bool threads)
 	}
 	for (unsigned i = 0; i < 8; i++)
 		ck_assert_msg(notes->wrong[i] == 0, "%u times wrong: %u", notes->wrong[i], i);
-	ck_assert_uint_eq(peers_count(shm), 0);
+	check_usable(shm);
+	uint32_t operations = notes->passed;
 	munmap(notes, sizeof(*notes));
 	shm_detach(&shm);
+	return operations;
 }
 
 /* -- sessions come and go; rows are read while they change -- */
@@ -305,6 +309,161 @@ static void budget(struct job *job)
 			note_wrong(job, 0);
 }
 
+/* -- sessions move about: each has one holder at any time, and none is lost -- */
+
+struct held {
+	struct session of[SLOTS];
+	unsigned count;
+	bool has[SLOTS];
+};
+
+static void keep(struct job *job, struct held *mine, struct session s)
+{
+	uint8_t *kept = peers_slot(job->shm, s.slot)->kept;
+	if (atomic_exchange(&job->notes->slot_holder[s.slot], job->index + 1) != 0)
+		note_wrong(job, 0);
+	memset(kept, (int)job->index + 1, 64); /* as an owner writes, without a lock */
+	mine->has[s.slot] = true;
+	mine->of[mine->count++] = s;
+}
+
+static struct session drop(struct job *job, struct held *mine, unsigned k)
+{
+	struct session s = mine->of[k];
+	uint8_t *kept = peers_slot(job->shm, s.slot)->kept;
+	for (unsigned i = 0; i < 64; i++)
+		if (kept[i] != job->index + 1)
+			note_wrong(job, 1);
+	if (atomic_exchange(&job->notes->slot_holder[s.slot], 0) != job->index + 1)
+		note_wrong(job, 0);
+	mine->has[s.slot] = false;
+	mine->of[k] = mine->of[--mine->count];
+	return s;
+}
+
+/* As worker/moving.c: the owner first, then the word. */
+static void give_away(struct job *job, struct held *mine, unsigned k, unsigned to)
+{
+	struct session s = drop(job, mine, k);
+	struct ring ring = ring_between(job->shm, job->index, to);
+	struct ring_item item;
+
+	if (!peers_move_owner(job->shm, s.slot, s.generation, job->index, to))
+		note_wrong(job, 2);
+	if (ring_reserve(ring, 0, &item)) {
+		item.kind = HANDOVER_MOVED;
+		item.slot = s.slot;
+		item.generation = s.generation;
+		ring_commit(ring, &item);
+	}
+}
+
+static void welcome(struct job *job, struct held *mine, uint32_t slot)
+{
+	struct session s = { .slot = slot };
+	if (mine->has[slot] || peers_owner(job->shm, slot, &s.generation) != job->index)
+		return;
+	if (peers_adopt(job->shm, slot, job->index, false, &s.generation) != PEER_ADOPTED)
+		note_wrong(job, 3);
+	keep(job, mine, s);
+}
+
+static void hear_of_moves(struct job *job, struct held *mine)
+{
+	for (unsigned from = 0; from < CREW; from++) {
+		struct ring ring = ring_between(job->shm, from, job->index);
+		struct ring_item item;
+		if (!ring.ends)
+			continue;
+		uint64_t at = ring_start(ring);
+		enum ring_answer answer;
+		while ((answer = ring_next(ring, &at, &item)) == RING_ITEM)
+			if (item.slot < SLOTS)
+				welcome(job, mine, item.slot);
+		if (answer == RING_BROKEN)
+			note_wrong(job, 4);
+		ring_release(ring, at);
+	}
+}
+
+/* Those of which no record told, since the ring was full. */
+static void look_around(struct job *job, struct held *mine)
+{
+	for (uint32_t slot = 0; slot < SLOTS; slot++)
+		welcome(job, mine, slot);
+}
+
+static void end_all(struct job *job, struct held *mine)
+{
+	while (mine->count) {
+		struct session s = drop(job, mine, 0);
+		if (!peers_release(job->shm, s.slot, s.generation))
+			note_wrong(job, 5);
+	}
+}
+
+static void moves(struct job *job)
+{
+	struct shm *shm = job->shm;
+	struct held mine = { 0 };
+	uint32_t slot, generation;
+
+	unsigned idle = 0;
+	for (int i = 0; i < job->turns; i++) {
+		uint64_t dice = chance(&job->seed);
+		unsigned k = mine.count ? (unsigned)(dice >> 32) % mine.count : 0;
+		hear_of_moves(job, &mine);
+		if (i % 64 == 0)
+			look_around(job, &mine);
+		if (!mine.count && peers_count(shm) == SLOTS) {
+			/* The others have them all, or gave us some without a word. */
+			sched_yield();
+			look_around(job, &mine);
+			i--;
+			if (++idle < 1000000)
+				continue;
+			note_wrong(job, 7);
+			break;
+		}
+		if (dice % 4 == 0 && mine.count < SLOTS / CREW) {
+			struct session s;
+			s.slot = peers_take(shm, job->index, &s.generation);
+			if (s.slot != PEER_NONE)
+				keep(job, &mine, s);
+		} else if (dice % 4 == 1 && mine.count) {
+			struct session s = drop(job, &mine, k);
+			if (!peers_release(shm, s.slot, s.generation))
+				note_wrong(job, 5);
+		} else if (dice % 4 == 2 && mine.count) {
+			give_away(job, &mine, k, (job->index + 1 + (unsigned)(dice >> 8) % (CREW - 1)) % CREW);
+		} else if (mine.count) {
+			struct session s = mine.of[k];
+			struct peer_identity id = numbered(dice >> 16);
+			struct link_address a = address4(s.slot, 1);
+			uint8_t prefix[4] = { 10, 8, 0, (uint8_t)s.slot };
+			if (!peers_write(shm, s.slot, s.generation, &id) ||
+				links_put(shm, &a, s.slot, s.generation, NULL, NULL) < 0 ||
+				routes_put(shm, 4, prefix, 32, s.slot, s.generation, NULL, NULL) < 0 ||
+				!links_find(shm, &a, &slot, &generation) || slot != s.slot)
+				note_wrong(job, 6);
+			uint32_t lease = lease_take(shm, id.common_name, s.slot, s.generation);
+			if (lease != LEASE_NONE && !lease_release(shm, lease, s.slot, s.generation))
+				note_wrong(job, 6);
+			atomic_fetch_add(&job->notes->passed, 5);
+		}
+		atomic_fetch_add(&job->notes->passed, 1);
+	}
+	/* Until the last has given away the last. */
+	atomic_fetch_add(&job->notes->stop, 1);
+	for (bool last = false; !last;) {
+		last = atomic_load(&job->notes->stop) == CREW;
+		hear_of_moves(job, &mine);
+		look_around(job, &mine);
+		end_all(job, &mine);
+		sched_yield();
+	}
+}
+
 #define BOTH_WAYS(name, what, turns)                                                                         \
 	START_TEST(name##_among_threads)                                                                     \
 	{                                                                                                    \
@@ -320,7 +479,16 @@ static void budget(struct job *job)
 BOTH_WAYS(sessions_come_and_go_and_no_row_is_torn, sessions, 20000)
 BOTH_WAYS(nothing_has_two_holders, holders, 20000)
 BOTH_WAYS(rings_keep_order_and_content, rings, 20000)
+BOTH_WAYS(sessions_move_and_have_one_holder_each, moves, 20000)
 BOTH_WAYS(a_budget_is_not_overdrawn, budget, 2000)
+
+START_TEST(a_million_operations_by_several_processes_leave_everything_usable)
+{
+	uint32_t operations = tell(moves, 200000, false);
+	printf("%u operations\n", operations);
+	ck_assert_uint_gt(operations, 1000000);
+}
+END_TEST
 
 /* -- killed at any instruction -- */
 
@@ -421,6 +589,9 @@ int main(void)
 	tcase_add_test(t, sessions_come_and_go_and_no_row_is_torn_among_threads);
 	tcase_add_test(t, nothing_has_two_holders_among_threads);
 	tcase_add_test(t, rings_keep_order_and_content_among_threads);
+	tcase_add_test(t, sessions_move_and_have_one_holder_each_among_threads);
+	tcase_add_test(t, sessions_move_and_have_one_holder_each_among_processes);
+	tcase_add_test(t, a_million_operations_by_several_processes_leave_everything_usable);
 	tcase_add_test(t, a_budget_is_not_overdrawn_among_threads);
 	tcase_add_test(t, sessions_come_and_go_and_no_row_is_torn_among_processes);
 	tcase_add_test(t, nothing_has_two_holders_among_processes);
