@@ -174,7 +174,7 @@ void read_iroute_ipv6(struct parse *p, const struct line *line)
 static bool is_done_for_one(const struct option_row *row)
 {
 	static const char *const names[] = { "push", "push-reset", "push-remove", "disable", "ifconfig-push",
-		"ifconfig-ipv6-push", "iroute", "iroute-ipv6" };
+		"ifconfig-ipv6-push", "iroute", "iroute-ipv6", "echo", "parameter" };
 	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strcmp(names[i], row->name) == 0)
 			return true;

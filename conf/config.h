@@ -88,6 +88,8 @@ struct management {
 	const char *client_user, *client_group; /* NULL: not restricted */
 	bool hold;
 	unsigned log_cache;
+	const char **echoes; /* texts of `echo` lines */
+	unsigned echo_count;
 };
 
 struct config {

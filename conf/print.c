@@ -351,6 +351,8 @@ static void print_management(FILE *out, const struct management *m)
 	print_text(out, "management-client-group", m->client_group);
 	print_flag(out, "management-hold", m->hold);
 	print_number(out, "management-log-cache", m->log_cache);
+	for (unsigned i = 0; i < m->echo_count; i++)
+		print_text(out, "echo", m->echoes[i]);
 }
 
 void config_print(FILE *out, const struct config *c)

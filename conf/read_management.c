@@ -14,7 +14,9 @@ void read_management(struct parse *p, const struct line *line)
 	*m = (struct management){ .log_cache = m->log_cache,
 		.hold = m->hold,
 		.client_user = m->client_user,
-		.client_group = m->client_group };
+		.client_group = m->client_group,
+		.echoes = m->echoes,
+		.echo_count = m->echo_count };
 	if (line->count > 3 && !*line->words[3])
 		line_error(p, line, NULL, "the word is empty");
 	if (line->count > 3)
@@ -75,4 +77,21 @@ void read_management_hold(struct parse *p, const struct line *line)
 void read_management_log_cache(struct parse *p, const struct line *line)
 {
 	value_unsigned(p, line, 1, 1, 10000, &p->config->management.log_cache);
+}
+
+/* One client's own means nothing to anybody. */
+void read_echo(struct parse *p, const struct line *line)
+{
+	struct management *m = &p->config->management;
+	const char *text = line->count > 1 ? line->words[1] : "";
+
+	if (p->client)
+		return;
+	for (unsigned i = 2; text && i < line->count; i++)
+		text = arena_format(p->arena, "%s %s", text, line->words[i]);
+	const char **grown = arena_grow(p->arena, m->echoes, m->echo_count, sizeof(*grown));
+	if (!grown || !text)
+		return;
+	m->echoes = grown;
+	grown[m->echo_count++] = text;
 }

@@ -5,6 +5,7 @@
 
 #include "common/base/packet.h"
 #include "common/base/secret.h"
+#include "common/base/text.h"
 #include "master/log.h"
 #include "master/runtime.h"
 
@@ -70,6 +71,23 @@ void manage_state(struct master *m, const char *state, const char *detail)
 			client_notice(g, c, ">STATE:%s", line);
 }
 
+/* What the configuration says to whoever manages the hub. */
+static void tell_echoes(struct manage *g, const struct management *said)
+{
+	char text[MANAGE_LINE_MAX], line[MANAGE_LINE_MAX + 64];
+
+	for (unsigned i = 0; i < said->echo_count; i++) {
+		text_escape(text, sizeof(text), said->echoes[i], strlen(said->echoes[i]), NULL);
+		snprintf(line, sizeof(line), "%lld,%s", (long long)time(NULL), text);
+		history_add(&g->echoes, line);
+		if (strncmp(text, "msg", 3) == 0)
+			log_line(LOG_LEVEL_NOTICE, "ECHO: %s", text);
+		EACH_CLIENT (g, c)
+			if (c->echo_on)
+				client_notice(g, c, ">ECHO:%s", line);
+	}
+}
+
 /* -- birth and death -- */
 
 static void watch(struct manage *g, int op, int fd, uint32_t what, uint32_t events)
@@ -96,7 +114,7 @@ int manage_open(struct master *m)
 		g->doors[d].left = upgrade_left_door(m, d);
 	}
 	if (history_init(&g->log, m->now.config->management.log_cache) && history_init(&g->states, STATES_KEPT) &&
-		history_init(&g->echoes, 1))
+		history_init(&g->echoes, ECHOES_KEPT))
 		error = doors_open(g, m->now.config);
 	for (uint32_t d = 0; d < DOORS && !error; d++)
 		if (g->doors[d].fd >= 0)
@@ -105,6 +123,7 @@ int manage_open(struct master *m)
 		return error;
 	log_listen(hear_log, g);
 	manage_state(m, "CONNECTING", "");
+	tell_echoes(g, &m->now.config->management);
 	return 0;
 }
 
@@ -401,4 +420,5 @@ void manage_reloaded(struct master *m)
 		return;
 	m->manage->verb = -1; /* the configuration's counts again */
 	doors_reloaded(m->manage, m->now.config);
+	tell_echoes(m->manage, &m->now.config->management);
 }

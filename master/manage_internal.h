@@ -28,6 +28,7 @@ enum {
 	PASSWORD_PAUSE_MS = 1000,
 	STALL_MS = 30000, /* for a client to read something */
 	STATES_KEPT = 100,
+	ECHOES_KEPT = 100,
 	NOTED_MS = 3600000,
 };
 

@@ -137,13 +137,17 @@ def test_kill_makes_the_client_come_again(folder):
 def test_signals_verb_and_logs(folder):
     hub.make_pki(folder, ["c0"])
     with netns.Net(1, folder) as net:
-        config = hub.hub_config(folder, f"management {folder}/m.sock unix", "management-log-cache 20")
+        config = hub.hub_config(folder, f"management {folder}/m.sock unix", "management-log-cache 20", "echo forget-passwords",
+                                "echo msg hello")
         it = hub.Hub(net, config)
         client = hub.start_client(net, 0, "c0")
         hub.wait_connected(client)
         one = Management(f"{folder}/m.sock")
         expect(one.done("log on") == "real-time log notification set to ON", "log on")
+        echoes = [line.split(",", 1)[1] for line in one.list("echo all")]
+        expect(echoes == ["forget-passwords", "msg hello"] and "ECHO: msg hello" in it.text(), f"{echoes}")
         one.done("state on")
+        one.done("echo on")
         one.done("signal SIGUSR2")
         expect(">LOG:" in one.notice(">LOG:"), "no log line came")
         wait_for("the status in the log", lambda: "OpenVPN CLIENT LIST" in it.text())
@@ -159,6 +163,7 @@ def test_signals_verb_and_logs(folder):
         # a reload by the socket: its own words, then how it went
         expect("workers are replaced" in vpnadm(folder, "reload"), "vpnadm reload")
         wait_for("the reload", lambda: "Reload done" in it.text(), 20)
+        expect(one.notice(">ECHO:").endswith(",forget-passwords"), "no echo at the reload")
         hub.write(folder, "test.conf", open(config).read() + "nonsense\n")
         told = vpnadm(folder, "reload", status=1)
         expect("nonsense" in told and "everything stays as it was" in told, told)

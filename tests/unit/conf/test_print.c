@@ -34,7 +34,7 @@ START_TEST(what_is_printed_reads_as_the_same_configuration)
 		"00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:"
 		"DD:EE:FF\nmtu-disc maybe\ntls-version-max 1.3\nsndbuf 5\nrcvbuf 6\n"
 		"script-security 2\nclient-connect \"/x/run 'a b' c\\\\\\\"d\"\nsetenv A 'b \"c'\ntmp-dir "
-		"/tmp\nmanagement \"my sock\" unix\nmanagement-client-group a\nmanagement-hold\n");
+		"/tmp\nmanagement \"my sock\" unix\nmanagement-client-group a\nmanagement-hold\necho a \"b c\"\n");
 	print_into(first, sizeof(first), config);
 	config_free(&config);
 	config = read_text(first);

@@ -547,6 +547,12 @@ START_TEST(the_management_interface)
 	c = silent("management 127.0.0.1 7505 stdin\n"); /* asked for on the terminal */
 	ck_assert_ptr_null(c->management.password.bytes);
 	config_free(&c);
+	c = silent("echo\necho msg \"two  words\" more\nparameter x\nmanagement m.sock unix\n");
+	ck_assert_uint_eq(c->management.echo_count, 3);
+	ck_assert_str_eq(c->management.echoes[0], "");
+	ck_assert_str_eq(c->management.echoes[1], "msg two  words more");
+	ck_assert_str_eq(c->management.echoes[2], "x");
+	config_free(&c);
 	c = silent("");
 	ck_assert(!c->management.path && !c->management.host);
 	config_free(&c);
