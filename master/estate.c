@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { FORMAT = 1, HEAD = 32, PLACE = HEAD + ESTATE_BODY_MAX, NO_TEXT = 0xff };
+enum { FORMAT = 1, HEAD = 32, PLACE = HEAD + ESTATE_BODY_MAX };
 static const uint64_t magic = 0x76706e6573740a01u; /* "vpnest" */
 
 int estate_memory(void)
@@ -34,13 +34,13 @@ int estate_write(int fd, uint32_t serial, const void *body, size_t len)
 	uint8_t head[HEAD] = { 0 };
 	struct bytes_out out = bytes_into(head, sizeof(head));
 	off_t at = serial % 2 ? PLACE : 0;
+	if (len > ESTATE_BODY_MAX)
+		return -E2BIG;
 	write_u64(&out, magic);
 	write_u32(&out, FORMAT);
 	write_u32(&out, serial);
 	write_u64(&out, check_of(serial, body, len));
 	write_u32(&out, (uint32_t)len);
-	if (len > ESTATE_BODY_MAX)
-		return -E2BIG;
 	if (pwrite(fd, body, len, at + HEAD) != (ssize_t)len || pwrite(fd, head, HEAD, at) != HEAD)
 		return errno ? -errno : -EIO;
 	return 0;

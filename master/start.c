@@ -240,7 +240,8 @@ static void open_events(struct master *m)
 		config->runtime_dir, config->name, m->seat_count, runtime_readers_group(), error, sizeof(error));
 	if (!m->events)
 		log_line(LOG_LEVEL_NOTICE, "WARNING: %s", error);
-	master_note(m, EVENT_HUB_STARTED, 0, VPNSERVERD_VERSION);
+	if (!m->upgrade.hub)
+		master_note(m, EVENT_HUB_STARTED, 0, VPNSERVERD_VERSION);
 }
 
 int start_segments(struct master *m)

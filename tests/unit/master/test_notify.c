@@ -65,6 +65,60 @@ START_TEST(each_change_of_life_is_one_datagram)
 }
 END_TEST
 
+/* One descriptor, the name it is kept under, and that nobody shall watch it. */
+START_TEST(a_descriptor_is_kept_under_its_name_until_it_is_taken_back)
+{
+	int fd = file_manager(), ends[2], kept;
+	char text[200], byte;
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(2 * sizeof(int))];
+	struct iovec part = { text, sizeof(text) - 1 };
+	struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
+	ck_assert_int_eq(pipe(ends), 0);
+	ck_assert(notify_keep(&n, "tun-1", ends[0]));
+	close(ends[0]);
+	ssize_t len = recvmsg(fd, &m, 0);
+	ck_assert_int_gt(len, 0);
+	text[len] = '\0';
+	ck_assert_str_eq(text, "FDSTORE=1\nFDPOLL=0\nFDNAME=tun-1");
+	struct cmsghdr *head = CMSG_FIRSTHDR(&m);
+	ck_assert(head && head->cmsg_type == SCM_RIGHTS && head->cmsg_len == CMSG_LEN(sizeof(int)));
+	memcpy(&kept, CMSG_DATA(head), sizeof(kept));
+	ck_assert_int_eq(write(ends[1], "x", 1), 1);
+	ck_assert_int_eq(read(kept, &byte, 1), 1);
+	ck_assert(notify_keep_no_more(&n, "tun-1"));
+	ck_assert_str_eq(heard(fd), "FDSTOREREMOVE=1\nFDNAME=tun-1");
+	close(fd); /* it does not hear us */
+	ck_assert(!notify_keep(&n, "tun-1", ends[1]));
+	ck_assert(!notify_keep_no_more(&n, "tun-1"));
+	notify_close(&n);
+	unlink(path);
+	ck_assert(!notify_keep(&n, "tun-1", ends[1])); /* nobody asked */
+	close(ends[1]);
+	close(kept);
+}
+END_TEST
+
+/* An exec: who comes after us finds in the environment what we took out of it. */
+START_TEST(a_successor_finds_the_manager_too)
+{
+	setenv("WATCHDOG_USEC", "4000000", 1);
+	int fd = file_manager();
+	ck_assert_ptr_null(getenv("NOTIFY_SOCKET"));
+	ck_assert_int_eq(n.watchdog, 2000);
+	notify_put_back(&n);
+	ck_assert_str_eq(getenv("NOTIFY_SOCKET"), path);
+	notify_close(&n);
+	notify_open(&n);
+	ck_assert(notify_wanted(&n));
+	ck_assert_int_eq(n.watchdog, 2000);
+	notify_alive(&n);
+	ck_assert_str_eq(heard(fd), "WATCHDOG=1");
+	notify_close(&n);
+	close(fd);
+	unlink(path);
+}
+END_TEST
+
 START_TEST(a_reload_carries_the_time_of_the_managers_clock)
 {
 	int fd = file_manager();
@@ -187,6 +241,8 @@ int main(void)
 	Suite *suite = suite_create("notify");
 	TCase *all = tcase_create("all");
 	tcase_add_test(all, each_change_of_life_is_one_datagram);
+	tcase_add_test(all, a_descriptor_is_kept_under_its_name_until_it_is_taken_back);
+	tcase_add_test(all, a_successor_finds_the_manager_too);
 	tcase_add_test(all, a_reload_carries_the_time_of_the_managers_clock);
 	tcase_add_test(all, a_name_outside_the_file_system_is_reached_too);
 	tcase_add_test(all, a_long_status_is_cut);

@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/if_tun.h>
 #include <poll.h>
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -123,6 +125,37 @@ START_TEST(what_has_no_owner_goes_where_the_kernel_hashes_it)
 	ck_assert_int_eq(data_v2_sent_to(5), by_hash);
 	steering.peers[5] = (uint64_t)(by_hash + 1) % WORKERS;
 	ck_assert_int_eq(data_v2_sent_to(5), (by_hash + 1) % WORKERS);
+}
+END_TEST
+
+/* As after an upgrade: nothing but descriptors and sizes is left of it. */
+START_TEST(a_successor_steers_with_what_it_was_left)
+{
+	open_steering(true);
+	open_group(AF_INET);
+	steering.peers[7] = 1;
+	struct steering left = { .link_program = dup(steering.link_program),
+		.tunnel_program = dup(steering.tunnel_program),
+		.peers_map = dup(steering.peers_map),
+		.pool_map = dup(steering.pool_map),
+		.chosen_map = dup(steering.chosen_map),
+		.peer_count = steering.peer_count,
+		.pool_count = steering.pool_count };
+	steering_close(&steering);
+	ck_assert_int_eq(steering_adopt(&left), 0);
+	ck_assert_uint_eq(left.peers[7], 1);
+	for (int owner = 0; owner < WORKERS; owner++) {
+		left.peers[7] = (uint64_t)owner;
+		ck_assert_int_eq(data_v2_sent_to(7), owner);
+	}
+	steering_reset(&left);
+	ck_assert_uint_eq(left.peers[7], STEERING_NOBODY);
+	ck_assert_uint_eq(left.pool[POOL_COUNT - 1], STEERING_NOBODY);
+	close(left.pool_map); /* one that is no map any more */
+	munmap((void *)left.pool, left.pool_size);
+	left.pool_map = open("/dev/null", O_RDWR);
+	ck_assert_int_lt(steering_adopt(&left), 0);
+	ck_assert(left.link_program == -1 && left.peers_map == -1 && !left.peers);
 }
 END_TEST
 
@@ -433,6 +466,7 @@ int main(void)
 	TCase *t = tcase_create("steering");
 	tcase_add_test(t, a_persistent_device_does_not_keep_the_program);
 	tcase_add_test(t, data_goes_to_the_owner_also_after_the_owner_changed);
+	tcase_add_test(t, a_successor_steers_with_what_it_was_left);
 	tcase_add_test(t, what_has_no_owner_goes_where_the_kernel_hashes_it);
 	tcase_add_test(t, workers_that_come_and_go_last_change_nobody_elses_place);
 	tcase_add_test(t, strangers_meet_only_those_who_were_chosen);
