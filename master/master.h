@@ -26,8 +26,9 @@
 enum {
 	RESPAWN_STEP_MS = 100, /* the first pause after a second quick death; doubled by each further one */
 	RESPAWN_MAX_MS = 5000,
-	QUICK_DEATH_MS = 5000,	   /* a life shorter than that counts as quick */
+	QUICK_DEATH_MS = 1000,	   /* a worker's life shorter than that counts as quick */
 	QUICK_DEATHS_MAX = 4,	   /* in a row: then the others get what it had */
+	STEADY_MS = 5000,	   /* who lives longer is well again; keyholder and helper: was no quick death */
 	READY_DEADLINE_MS = 15000, /* a worker that is not ready by then is ended */
 	LEAVE_DEADLINE_MS = 2000,
 	STOP_DEADLINE_MS = 2000,

@@ -449,7 +449,7 @@ void keyholder_reborn(struct master *m)
 	mono_ms now = master_now();
 	/* one that dies at once and again must not keep us busy with births: until then no new sessions, the
 	 * others go on */
-	if (now - m->keyholder_born_at < QUICK_DEATH_MS && m->keyholder_at == MONO_NEVER) {
+	if (now - m->keyholder_born_at < STEADY_MS && m->keyholder_at == MONO_NEVER) {
 		m->keyholder_at = now + RESPAWN_MAX_MS;
 		log_line(LOG_LEVEL_ERROR, "The keyholder died again: the next one starts in %d ms",
 			RESPAWN_MAX_MS);

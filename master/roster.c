@@ -99,7 +99,7 @@ static void forgive(struct master *m, mono_ms now)
 {
 	for (unsigned w = 0; w < m->workers; w++) {
 		struct seat *seat = &m->seats[w];
-		if (!seat->shunned || !seat->ready || now - seat->born_at < QUICK_DEATH_MS)
+		if (!seat->shunned || !seat->ready || now - seat->born_at < STEADY_MS)
 			continue;
 		seat->shunned = false;
 		seat->quick_deaths = 0;

@@ -194,7 +194,7 @@ void scripts_helper_again(struct master *m)
 
 void scripts_helper_died(struct master *m)
 {
-	bool quick = master_now() - m->helper_born_at < QUICK_DEATH_MS;
+	bool quick = master_now() - m->helper_born_at < STEADY_MS;
 	helper_let_go(&m->helper);
 	master_note(m, EVENT_HELPER_DIED, 0, NULL);
 	log_line(LOG_LEVEL_ERROR, "The helper died: clients that wait for it are refused%s",

@@ -232,6 +232,11 @@ void admit(struct worker *w, struct session *s)
 		let_in(w, s, NULL);
 }
 
+void admit_again(struct worker *w, struct session *s)
+{
+	let_in(w, s, NULL);
+}
+
 static void note_bad_line(void *context, const char *file, int line, const char *directive, const char *what,
 	const char *hint)
 {

@@ -49,7 +49,10 @@ static bool handle_event(struct worker *w, struct session *s, const vpn_event *e
 		signing_ask(w, s, event);
 		return true;
 	case VPN_EVENT_IDENTIFIED:
-		admit(w, s);
+		if (s->active)
+			admit_again(w, s);
+		else
+			admit(w, s);
 		return true;
 	case VPN_EVENT_OPEN:
 		return admit_activate(w, s);
@@ -147,6 +150,20 @@ static bool source_may(struct worker *w, const struct packet *p, uint8_t kind)
 	return source_take(w->shm, &rates, &p->peer_address, w->now);
 }
 
+/* The session of that address, if it may begin anew in its place. One with settings of its own may not: they are known
+ * to the helper alone. */
+static struct session *renewed(struct worker *w, const struct packet *p, const vpn_contact *contact)
+{
+	uint32_t slot, generation;
+	unsigned owner;
+	struct session *s = session_by_address(w, &p->peer_address, &slot, &generation, &owner);
+
+	if (!s || !s->active || s->ending || (s->identity.flags & PEER_FLAG_OWN) ||
+		!vpn_session_renew(s->engine, contact, w->now))
+		return NULL;
+	return s;
+}
+
 static void let_in(struct worker *w, struct packet *p, const vpn_contact *contact)
 {
 	const struct config *c = w->config;
@@ -165,6 +182,12 @@ static void let_in(struct worker *w, struct packet *p, const vpn_contact *contac
 	}
 	if (contact->proven)
 		limit_give_back(shm_limit(w->shm, LIMIT_OPENERS), c->connect_freq_initial_s * 1000, w->now);
+	if ((s = renewed(w, p, contact))) {
+		session_log(w, s, 2, "begins anew; its keys go on meanwhile");
+		p->fate = (enum fate)vpn_session_receive(s->engine, p->at, p->len, w->now);
+		control_serve(w, s);
+		return;
+	}
 	s = session_open(w, p, contact, &p->fate);
 	if (!s) {
 		log_dropped(w, p->fate == FATE_FLOAT_REFUSED ? "an opener from the address of a live session is dropped" :

@@ -202,6 +202,8 @@ void control_timers(struct worker *w);
 /* -- admit.c -- */
 /* It proved who it is: an address, then either the helper's word or at once in. */
 void admit(struct worker *w, struct session *s);
+/* The same client began anew within its session: it is pushed what it has. */
+void admit_again(struct worker *w, struct session *s);
 /* With the settings of its own that it has (lines; see conf/client_file.h). */
 void admit_with(struct worker *w, struct session *s, const char *lines, size_t len);
 /* Makes it reachable: routes, state. False: it was ended. */

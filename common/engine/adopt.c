@@ -93,7 +93,8 @@ vpn_session *vpn_session_adopt(vpn_endpoint *endpoint, void *kept, vpn_ms now, v
 	s->push_done = true;
 	s->open_since = opened > 0 && opened <= now ? opened : now;
 	s->send_from = now;
-	mono_ms moved = peer_has_moved_at(s, index, now);
-	s->renegotiate_at = renegotiate_at > moved ? renegotiate_at : moved;
+	s->moved_at = peer_has_moved_at(s, index, now);
+	s->renegotiate_at = renegotiate_at > s->moved_at ? renegotiate_at : s->moved_at;
+	renew_after_death(s, now);
 	return s;
 }

@@ -98,6 +98,10 @@ static void server_hears(struct vpn_session *s, const struct key_message *m, mon
 		}
 		return;
 	}
+	if (s->renewing && !same_peer(s, &peer)) {
+		negotiation_failed(s, "another peer began anew in its place", now);
+		return;
+	}
 	s->peer = peer;
 	snprintf(s->kept->name, KEPT_NAME_MAX, "%.127s", peer.name);
 	memcpy(s->kept->fingerprint, peer.fingerprint, TLS_FINGERPRINT_LEN);
@@ -248,6 +252,11 @@ static void server_opens(struct vpn_session *s, mono_ms now)
 		session_gone(s, "the push could not be written");
 		return;
 	}
+	if (s->renewing) {
+		renew_done(s, now);
+		session_event(s, VPN_EVENT_REKEYED, s->negotiation->key_id, NULL, 0);
+		return;
+	}
 	s->open_since = k->opened = now;
 	s->state = SESSION_OPEN;
 	session_event(s, VPN_EVENT_OPEN, 0, NULL, 0);
@@ -312,7 +321,7 @@ static void forget_password(struct vpn_session *s)
 
 bool vpn_session_admit(vpn_session *s, const vpn_grant *grant, vpn_ms now)
 {
-	if (s->state != SESSION_GREETING || s->admission != ADMISSION_ASKED)
+	if ((s->state != SESSION_GREETING && !s->renewing) || s->admission != ADMISSION_ASKED)
 		return false;
 	s->options = calloc(grant->option_count ? grant->option_count : 1, sizeof(*s->options));
 	if (!s->options)

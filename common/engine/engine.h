@@ -155,6 +155,11 @@ vpn_session *vpn_session_adopt(vpn_endpoint *endpoint, void *kept, vpn_ms now, v
 /* True if another process could adopt it now and the peer would notice nothing: open, no negotiation under way, no
  * key that is very new, nothing said that is not acknowledged. It need not stay so. */
 bool vpn_session_at_rest(const vpn_session *session, vpn_ms now);
+/* A server's open session whose control channel is lost (after an adoption in the middle of a renegotiation, or one that
+ * failed): its peer began anew from the same address, and proved with a cookie that it is there. The session goes on with
+ * a new TLS handshake, of the same peer only; keys, peer id and addresses stay. VPN_EVENT_IDENTIFIED comes again, then
+ * VPN_EVENT_REKEYED. True: give it the datagram next. False: not such a case, the contact is a stranger's. */
+bool vpn_session_renew(vpn_session *session, const vpn_contact *contact, vpn_ms now);
 /* Frees it, empties the pointer. `wipe_kept` false leaves the kept bytes for an adopter. */
 void vpn_session_free(vpn_session **session, bool wipe_kept);
 

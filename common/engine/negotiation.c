@@ -60,6 +60,8 @@ bool negotiation_again(struct vpn_session *s, bool by_us, mono_ms now)
 	if (!n)
 		return false;
 	n->started_by_us = by_us;
+	n->at_once = s->lost_keys;
+	s->lost_keys = false;
 	negotiation_free(&s->negotiation);
 	s->negotiation = n;
 	s->kept->key_id = key_id;
@@ -82,13 +84,15 @@ void negotiation_failed(struct vpn_session *s, const char *why, mono_ms now)
 		session_gone(s, "%s", s->close_reason);
 		return;
 	}
-	/* One that had given its keys fails by what the peer sends in it: nothing more can be said to this peer. */
-	if (n->keyed || s->state != SESSION_OPEN) {
+	/* One that had given its keys fails by what the peer sends in it: nothing more can be said to this peer. A client's
+	 * server may have died meanwhile (renew.c): it will begin another. */
+	if ((n->keyed && s->endpoint->server) || s->state != SESSION_OPEN) {
 		session_gone(s, "%s", why);
 		return;
 	}
 	session_note(s, 1, "renegotiation of key %u failed: %s; the old key serves until it expires", n->key_id, why);
 	negotiation_free(&s->negotiation);
+	s->renewing = false;
 }
 
 /* The payload of a server's reset tells a client whether to send its key again. */
@@ -127,6 +131,7 @@ static bool deliver(struct vpn_session *s, mono_ms now)
 			n->reset_seen |= n->started_by_us;
 			if (n->state == NEGOTIATION_RESET)
 				break; /* TLS bytes wait until our own reset is acknowledged */
+			n->fed = true;
 			tls_feed(n->tls, m->payload, m->len);
 		}
 		receive_window_drop(&n->in);

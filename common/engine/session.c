@@ -45,7 +45,7 @@ struct vpn_session *session_new(struct vpn_endpoint *endpoint, void *kept, mono_
 	s->born = s->last_in = s->last_out = s->inactive_since = now;
 	s->ping = endpoint->ping;
 	s->ping_restart = endpoint->ping_restart;
-	s->renegotiate_at = s->push_at = s->linger_until = MONO_NEVER;
+	s->spoil_at = s->renegotiate_at = s->push_at = s->linger_until = MONO_NEVER;
 	return s;
 }
 
@@ -55,23 +55,25 @@ static struct kept *kept_begin(struct vpn_session *s)
 	memset(k, 0, sizeof(*k));
 	k->layout = KEPT_LAYOUT;
 	k->server = s->endpoint->server;
-	k->wrap = s->endpoint->wrap;
 	k->peer_id = WIRE_PEER_ID_NONE;
-	s->control_key = s->endpoint->has_client_key ? s->endpoint->client_key : s->endpoint->shared_key;
-	s->has_control_key = s->endpoint->has_client_key || s->endpoint->has_shared_key;
-	k->window.width = k->dynamic_window.width =
-		(uint8_t)(s->endpoint->replay_window < 64 ? s->endpoint->replay_window : 64);
 	return k;
 }
 
-vpn_session *vpn_session_accept(vpn_endpoint *endpoint, const vpn_contact *contact, void *kept, vpn_ms now)
+static void wrap_begin(struct vpn_session *s)
 {
-	struct vpn_session *s = session_new(endpoint, kept, now);
-	if (!s)
-		return NULL;
-	struct kept *k = kept_begin(s);
-	k->local_session = contact->local_session;
-	k->remote_session = contact->remote_session;
+	struct kept *k = s->kept;
+	k->wrap = s->endpoint->wrap;
+	k->counter = k->dynamic_counter = (struct wrap_counter){ 0 };
+	k->window = k->dynamic_window = (struct wrap_window){
+		.width = (uint8_t)(s->endpoint->replay_window < 64 ? s->endpoint->replay_window : 64) };
+	s->control_key = s->endpoint->has_client_key ? s->endpoint->client_key : s->endpoint->shared_key;
+	s->has_control_key = s->endpoint->has_client_key || s->endpoint->has_shared_key;
+}
+
+void session_wrap(struct vpn_session *s, const vpn_contact *contact, mono_ms now)
+{
+	struct kept *k = s->kept;
+	wrap_begin(s);
 	if (contact->has_client_key) {
 		memcpy(s->control_key.bytes, contact->client_key, STATIC_KEY_LEN);
 		s->has_control_key = true;
@@ -83,6 +85,17 @@ vpn_session *vpn_session_accept(vpn_endpoint *endpoint, const vpn_contact *conta
 		k->counter.next = 2;
 		k->counter.time = (uint32_t)session_unix(s, now) + 1;
 	}
+}
+
+vpn_session *vpn_session_accept(vpn_endpoint *endpoint, const vpn_contact *contact, void *kept, vpn_ms now)
+{
+	struct vpn_session *s = session_new(endpoint, kept, now);
+	if (!s)
+		return NULL;
+	struct kept *k = kept_begin(s);
+	k->local_session = contact->local_session;
+	k->remote_session = contact->remote_session;
+	session_wrap(s, contact, now);
 	s->negotiation = negotiation_new(s, 0, contact->proven, now);
 	if (!s->negotiation)
 		vpn_session_free(&s, true);
@@ -95,6 +108,7 @@ vpn_session *vpn_session_connect(vpn_endpoint *endpoint, void *kept, vpn_ms now)
 	if (!s)
 		return NULL;
 	struct kept *k = kept_begin(s);
+	wrap_begin(s);
 	crypto_random(&k->local_session, sizeof(k->local_session));
 	k->local_session |= 1;
 	if (endpoint->has_client_key) {
@@ -237,6 +251,7 @@ vpn_ms vpn_session_wake_at(const vpn_session *s)
 	at = mono_earlier(at, timeout_at(s));
 	at = mono_earlier(at, key_end_at(s));
 	at = mono_earlier(at, s->push_at);
+	at = mono_earlier(at, renew_wake_at(s));
 	if (s->state == SESSION_OPEN)
 		at = mono_earlier(at, s->renegotiate_at);
 	return at;
@@ -291,6 +306,8 @@ void vpn_session_tick(vpn_session *s, vpn_ms now)
 		session_gone(s, "tran-window: the last data key has expired");
 		return;
 	}
+	if (now >= renew_wake_at(s))
+		renew_tick(s, now);
 	if (s->state == SESSION_OPEN && (s->renegotiate_now || now >= s->renegotiate_at))
 		vpn_session_renegotiate(s, now);
 	if (now >= s->push_at && !s->endpoint->server) {

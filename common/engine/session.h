@@ -93,6 +93,10 @@ enum negotiation_state { NEGOTIATION_RESET, NEGOTIATION_HANDSHAKE, NEGOTIATION_A
 struct negotiation {
 	enum negotiation_state state;
 	uint8_t key_id;
+	bool at_once; /* its keys are sent with as soon as they are there */
+	bool fed;   /* TLS got bytes of the peer's */
+	bool again; /* its key id had one before, in a process that died */
+	uint8_t spoilt; /* messages that say nothing but: give up */
 	bool first, started_by_us, reset_seen, message_sent, message_read, keyed, signing;
 	struct tls *tls;
 	struct send_window out;
@@ -123,6 +127,7 @@ struct vpn_session {
 	mono_ms send_from;               /* when the current key is used for sending; before it the previous one */
 	mono_ms renegotiate_at, push_at, pushed_at, linger_until, born, open_since;
 	mono_ms again_from;              /* server: before it no other negotiation begins, whoever wants it */
+	mono_ms moved_at;                /* before it the peer may still send with a key that another negotiation would drop */
 	mono_ms renegotiate_by;          /* when ours begins though the peer acknowledges nothing; 0: none waits */
 	mono_ms last_in, last_out, ping_restart_from;
 	span_ms round_trip8; /* smoothed, in eighths of a millisecond; -1: not known yet */
@@ -130,6 +135,9 @@ struct vpn_session {
 	uint64_t bytes_in, bytes_out, inactive_mark;
 	mono_ms inactive_since;
 	uint64_t keyed_bytes, keyed_packets;
+	mono_ms spoil_at;                /* when a peer that is caught in a lost negotiation is told to give up */
+	bool lost_keys;                  /* the peer may have dropped the key that we send with */
+	bool renewing;                   /* a first negotiation within an open session: renew.c */
 	bool push_wanted, push_done, resend_client_key, renegotiate_now, peer_left;
 	bool event_lost;  /* one that the host needs found no memory: the session ends */
 	bool closed_told; /* VPN_EVENT_CLOSED was given out */
@@ -176,6 +184,23 @@ void session_note_round_trip(struct vpn_session *s, span_ms sample);
 __attribute__((format(printf, 3, 4))) void session_note(struct vpn_session *s, int verbosity, const char *format, ...);
 /* The end: what was queued and then VPN_EVENT_CLOSED is all that the host hears. Needs no memory. */
 __attribute__((format(printf, 2, 3))) void session_gone(struct vpn_session *s, const char *format, ...);
+
+/* The wrapping of control packets as a contact brings it, counters at their beginning. */
+void session_wrap(struct vpn_session *s, const vpn_contact *contact, mono_ms now);
+
+/* -- renew.c: a control channel that was lost -- */
+/* Of an adopted session that was being renegotiated. */
+void renew_after_death(struct vpn_session *s, mono_ms now);
+/* One that begins again, and the peer has not said anything in it yet. */
+bool renew_is_new(const struct negotiation *n);
+void renew_tick(struct vpn_session *s, mono_ms now);
+mono_ms renew_wake_at(const struct vpn_session *s);
+/* True: it goes on in TLS that we do not have. Not to be acknowledged, which might end it as if we had. */
+bool renew_is_late(struct vpn_session *s, uint32_t message, mono_ms now);
+/* A message was stored. */
+void renew_received(struct negotiation *n, uint32_t message);
+/* The keys of a renewed session are made. */
+void renew_done(struct vpn_session *s, mono_ms now);
 
 /* -- negotiation.c -- */
 /* Begins one; NULL: no memory. `stateless`: our reset went out without state. */

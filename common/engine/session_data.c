@@ -45,12 +45,29 @@ static bool for_us(struct vpn_session *s, const vpn_job *job)
 	return true;
 }
 
-static struct data_key *key_by_id(const struct vpn_session *s, uint8_t key_id, mono_ms now)
+static struct data_key *key_of(const struct vpn_session *s, const uint8_t *datagram, size_t len, uint8_t key_id, mono_ms now)
 {
+	const struct kept *k = s->kept;
+	struct bytes in = bytes_of(datagram, len);
+	unsigned found = 2, current = session_current(s);
+	uint32_t id;
+
 	for (unsigned i = 0; i < 2; i++)
-		if (s->keys[i] && s->kept->keys[i].key_id == key_id && now < s->kept->expires[i])
-			return s->keys[i];
-	return NULL;
+		if (s->keys[i] && k->keys[i].key_id == key_id && now < k->expires[i])
+			found = found == 2 ? i : current;
+	if (found == 2)
+		return NULL;
+	if (!s->keys[0] || !s->keys[1] || k->keys[0].key_id != k->keys[1].key_id)
+		return s->keys[found];
+	/* Of one name after a renewal, and the peer uses both: each continues its own count. A wrong guess costs the
+	 * packet, as the tag tells. */
+	read_u8(&in);
+	if ((datagram[0] >> 3) == OP_DATA_V2)
+		read_part(&in, 3);
+	id = read_u32(&in);
+	uint64_t old = k->keys[1 - current].window.highest, new = k->keys[current].window.highest;
+	bool continues_old = id > old && (id < new || id - old < id - new);
+	return s->keys[continues_old ? 1 - current : current];
 }
 
 /* A key may have served enough: by its own limits, or by reneg-bytes and reneg-pkts. */
@@ -80,7 +97,8 @@ void vpn_open(vpn_job *jobs, size_t n, vpn_ms now)
 		if (jobs[i].fate == FATE_NONE) {
 			if (!wire_read_head(jobs[i].data, jobs[i].len, &head))
 				jobs[i].fate = FATE_TOO_SHORT;
-			else if (s->state != SESSION_OPEN || !(key = key_by_id(s, head.key_id, now)))
+			else if (s->state != SESSION_OPEN || 
+				 !(key = key_of(s, jobs[i].data, jobs[i].len, head.key_id, now)))
 				jobs[i].fate = FATE_NO_KEY;
 		}
 		data[i] = (struct data_job){

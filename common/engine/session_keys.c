@@ -54,7 +54,7 @@ bool session_make_keys(struct vpn_session *s, mono_ms now)
 	span_ms wait = s->endpoint->hand_window;
 	if (s->endpoint->reneg && s->endpoint->reneg / 2 < wait)
 		wait = s->endpoint->reneg / 2;
-	s->send_from = n->first ? now : n->began + wait;
+	s->send_from = n->first || n->at_once ? now : n->began + wait;
 	k->expires[index] = MONO_NEVER;
 	k->current = (uint8_t)index;
 	k->open = true;

@@ -18,17 +18,23 @@ static enum fate settle_key_id(struct vpn_session *s, const struct wrap_opened *
 {
 	const struct negotiation *n = s->negotiation;
 
+	/* A server that starts what we have finished has lost it in a death: the next key id is the way on, as OpenVPN has it. */
+	if (n && n->keyed && !s->endpoint->server && opened->opcode == OP_SOFT_RESET_V1 && opened->key_id == n->key_id) {
+		negotiation_again(s, true, now);
+		return FATE_WRONG_KEY_ID;
+	}
 	if (n && opened->key_id == n->key_id)
 		return FATE_NONE;
-	if (opened->opcode == OP_SOFT_RESET_V1 && s->state == SESSION_OPEN && (!n || n->keyed) &&
+	if (opened->opcode == OP_SOFT_RESET_V1 && s->state == SESSION_OPEN && (!n || n->keyed || renew_is_new(n)) &&
 		opened->key_id == next_key_id(s->kept->key_id)) {
 		if (s->endpoint->server && now < s->again_from)
 			return FATE_NOT_READY; /* it asks again */
+		s->lost_keys = n && renew_is_new(n); /* it had finished that one, and so dropped what was before */
 		return negotiation_again(s, false, now) ? FATE_NONE : FATE_NOT_READY;
 	}
 	if (!n && s->state == SESSION_OPEN) {
 		/* We were adopted and have no TLS: what the peer wants to say needs a new one. */
-		s->renegotiate_at = mono_earlier(s->renegotiate_at, now);
+		s->renegotiate_at = mono_earlier(s->renegotiate_at, now > s->moved_at ? now : s->moved_at);
 	}
 	return FATE_WRONG_KEY_ID;
 }
@@ -61,13 +67,19 @@ static enum fate take(struct vpn_session *s, const struct wrap_opened *opened, m
 	if (fate != FATE_NONE)
 		return fate;
 	struct negotiation *n = s->negotiation;
+	if (opened->opcode != OP_ACK_V1 && renew_is_late(s, head.message, now))
+		return FATE_OUTSIDE_WINDOW;
 	s->last_in = now;
 	send_window_acked(&n->out, head.acks, head.ack_count, now);
 	session_note_round_trip(s, n->out.round_trip);
 	if (opened->opcode != OP_ACK_V1 &&
 		receive_window_put(&n->in, opened->opcode, head.message, head.payload) == RECEIVED_OUTSIDE)
 		fate = FATE_OUTSIDE_WINDOW;
+	else if (opened->opcode != OP_ACK_V1)
+		renew_received(n, head.message);
 	negotiation_advance(s, now);
+	if (s->negotiation && s->negotiation->spoilt)
+		renew_tick(s, now);
 	return fate == FATE_NONE ? FATE_CONSUMED : fate;
 }
 

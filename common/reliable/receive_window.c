@@ -71,6 +71,12 @@ void receive_window_drop(struct receive_window *w)
 	w->next_id++;
 }
 
+void receive_window_skip(struct receive_window *w)
+{
+	message_free(&w->slots[w->next_id % RECEIVE_SLOTS]);
+	w->next_id++;
+}
+
 bool receive_window_owes(const struct receive_window *w)
 {
 	return w->owed_count > 0;

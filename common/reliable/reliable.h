@@ -85,6 +85,8 @@ enum received receive_window_put(struct receive_window *w, uint8_t opcode, uint3
 /* The next message in order, or NULL. It stays valid, and stays, until receive_window_drop(). */
 const struct message *receive_window_next(const struct receive_window *w);
 void receive_window_drop(struct receive_window *w);
+/* Waits for the next message no longer. */
+void receive_window_skip(struct receive_window *w);
 /* True when something must be acknowledged. */
 bool receive_window_owes(const struct receive_window *w);
 /* Takes up to `room` acks for a packet that leaves: owed ones first, then recently sent ones again. Returns

@@ -2,6 +2,8 @@
 """Configurations and processes of a hub under test and of the stock programs it is tried against."""
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 
@@ -13,6 +15,7 @@ BUILD = os.environ.get("BUILD_DIR", os.path.join(HERE, "..", "..", "build"))
 HUB = os.path.join(BUILD, "master", "vpnserverd")
 VPNADM = os.path.join(BUILD, "shm", "vpnadm", "vpnadm")
 LOAD_CLIENTS = os.path.join(BUILD, "tests", "load", "clients")
+NONCES = os.path.join(BUILD, "tests", "load", "nonces")
 STOCK = "/usr/sbin/openvpn"  # makes keys
 OPENVPN = os.environ.get("OPENVPN", STOCK)  # the clients: of another version, if told
 
@@ -119,6 +122,23 @@ class Hub:
     def worker_pids(self):
         return [w["pid"] for w in self.stats().workers]
 
+    def all_ready(self):
+        return all(w["state"] == 2 for w in self.stats().workers if w["pid"])
+
+    def signal_worker(self, index, number):
+        """Its pid. A place without a worker has pid 0, which would be all of ours."""
+        pid = self.worker_pids()[index]
+        if pid <= 1:
+            raise Failed(f"worker {index} is not there")
+        os.kill(pid, number)
+        return pid
+
+    def kill_worker(self, index):
+        """The new pid; the old one died in whatever it was doing."""
+        old = self.signal_worker(index, signal.SIGKILL)
+        return wait_for(f"worker {index} is back", lambda: self.worker_pids()[index] not in (0, old) and
+                        self.all_ready() and self.worker_pids()[index])
+
     def pids(self):
         """The master and all its children: workers, keyholder."""
         found = [self.process.pid]
@@ -144,6 +164,20 @@ class Hub:
 
     def signal(self, number):
         os.kill(self.process.pid, number)
+
+    def control(self, command):
+        """The answer to one line on the control socket, up to its SUCCESS or ERROR."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(20)
+            s.connect(os.path.join(self.folder, "run", f"{self.name}.control"))
+            s.sendall(command.encode() + b"\n")
+            text = b""
+            while not any(line.startswith((b"SUCCESS:", b"ERROR:", b"END")) for line in text.split(b"\r\n")[:-1]):
+                more = s.recv(65536)
+                if not more:
+                    raise Failed(f"the control socket closed after {text!r}")
+                text += more
+        return "\n".join(line for line in text.decode().split("\r\n") if line and not line.startswith(">"))
 
     def stop(self):
         return self.process.stop()
@@ -188,10 +222,10 @@ def wrap_lines(folder, wrap, client=None):
 WRAPS = ("plain", "tls-auth", "tls-crypt", "tls-crypt-v2")
 
 
-def stream(net, sender, receiver, address, per_s, seconds, port=7000, size=200, name="stream"):
+def stream(net, sender, receiver, address, per_s, seconds, port=7000, size=200, name="stream", silence=3):
     """Starts a numbered UDP stream between two namespaces; call the answer to wait for its end and get the figures."""
     program = [sys.executable, os.path.join(HERE, "stream.py")]
-    into = net.start([*program, "receive", address, port, 3], f"{name}-in.log", receiver)
+    into = net.start([*program, "receive", address, port, silence], f"{name}-in.log", receiver)
     wait_for("the receiver", lambda: f":{port} " in run("ss", "-Hlun", namespace=receiver))
     out = net.start([*program, "send", address, port, per_s, seconds, size], f"{name}-out.log", sender)
 
@@ -199,9 +233,9 @@ def stream(net, sender, receiver, address, per_s, seconds, port=7000, size=200, 
         out.wait_text('"sent"', seconds + 30)
         into.wait_text('"received"', 70)
         figures = json.loads(into.text().strip().splitlines()[-1])
-        sent = json.loads(out.text().strip().splitlines()[-1])["sent"]
-        figures["lost"] += sent - 1 - figures["last"]
-        return {"sent": sent, **figures}
+        sent = json.loads(out.text().strip().splitlines()[-1])
+        figures["lost"] += sent["sent"] - 1 - figures["last"]
+        return {**sent, **figures}
     return finish
 
 
@@ -210,6 +244,17 @@ def relay(net, listen, to, *words, name="relay"):
                         f"{name}.log", net.hub)
     process.wait_text("relaying", 5)
     return process
+
+
+def nonces(net, port=1194):
+    """Watches the hub's wire for a nonce that is used twice; call the answer for what was seen."""
+    watch = net.start([NONCES, port], "nonces.log", net.hub)
+    watch.wait_text("watching", 5)
+
+    def finish():
+        watch.stop()
+        return json.loads(watch.text().strip().splitlines()[-1])
+    return finish
 
 
 def iperf(net, server, client, address, *words, seconds=5, port=5201):

@@ -4,7 +4,8 @@
     stream.py send IP PORT PACKETS_PER_S SECONDS [BYTES]
     stream.py receive IP PORT SECONDS_OF_SILENCE     ends after that much silence once the first packet was there
 
-The receiver prints JSON: received, lost, duplicates, reordered, longest_gap_ms, gaps_ms (the ten longest), first, last.
+The receiver prints JSON: received, lost, duplicates, reordered, longest_gap_ms, gaps_ms (the ten longest), moments
+(of gaps over 15 ms, at most 500: when each ended and how long it was, in seconds of the monotonic clock), first, last.
 """
 import heapq
 import json
@@ -32,7 +33,7 @@ def send(address, port, per_s, seconds, size=200):
             out.sendto(struct.pack("!Q", number) + padding, (address, port))
         except OSError as e:
             print(f"packet {number}: {e}", flush=True)
-    print(json.dumps({"sent": int(per_s * seconds)}), flush=True)
+    print(json.dumps({"sent": int(per_s * seconds), "began": began}), flush=True)
 
 
 def receive(address, port, silence):
@@ -40,7 +41,7 @@ def receive(address, port, silence):
     into.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
     into.bind((address, port))
     into.settimeout(60)
-    seen, highest, reordered, duplicates, gaps, before = set(), -1, 0, 0, [], None
+    seen, highest, reordered, duplicates, gaps, moments, before = set(), -1, 0, 0, [], [], None
     while True:
         try:
             number = struct.unpack("!Q", into.recv(65536)[:8])[0]
@@ -50,6 +51,8 @@ def receive(address, port, silence):
         into.settimeout(silence)
         if before is not None:
             heapq.heappush(gaps, now - before)
+            if now - before > 0.015 and len(moments) < 500:
+                moments.append((round(now, 4), round(now - before, 4)))
             if len(gaps) > 10:
                 heapq.heappop(gaps)
         before = now
@@ -62,7 +65,7 @@ def receive(address, port, silence):
     print(json.dumps({"received": len(seen), "lost": len(missing), "duplicates": duplicates, "reordered": reordered,
                       "longest_gap_ms": round(max(gaps, default=0) * 1000, 1),
                       "gaps_ms": [round(g * 1000, 1) for g in sorted(gaps, reverse=True)], "first": first, "last": highest,
-                      "missing": missing[:50]}), flush=True)
+                      "missing": missing[:500], "moments": moments}), flush=True)
 
 
 if __name__ == "__main__":

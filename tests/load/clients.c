@@ -4,13 +4,16 @@
  * server.
  *
  *   clients FLEET-OPTIONS --seconds S [--ping-ms MS] [--start-per-s N] [--gateway IP] [--expect-all]
- * [--say-when-open] [--say-texts] */
+ * [--say-when-open] [--say-texts]
+ *
+ * SIGTERM: its time is over. */
 #include "common/base/fate.h"
 #include "common/inner/inner.h"
 #include "tests/load/fleet.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +32,14 @@ static struct {
 	uint32_t gateway;
 	bool expect_all, say_when_open, say_texts;
 } want = { .seconds = 10, .ping_ms = 1000, .start_per_s = 500 };
+
+static volatile sig_atomic_t stop;
+
+static void on_signal(int number)
+{
+	(void)number;
+	stop = 1;
+}
 
 static struct fleet *fleet;
 static struct pinger *pingers;
@@ -190,12 +201,13 @@ int main(int argc, char **argv)
 	unsigned started = 0, said = 0;
 
 	read_arguments(argc, argv);
+	signal(SIGTERM, on_signal);
 	fleet = fleet_new(&want.fleet, &ears, NULL);
 	pingers = calloc(want.fleet.clients, sizeof(*pingers));
 	if (!pingers)
 		fleet_die("start", "out of memory");
 	vpn_ms began = fleet_ms(), end = began + (vpn_ms)want.seconds * 1000, tended = 0;
-	for (vpn_ms now; (now = fleet_ms()) < end;) {
+	for (vpn_ms now; (now = fleet_ms()) < end && !stop;) {
 		while (started < want.fleet.clients && (now - began) * want.start_per_s / 1000 >= started)
 			fleet_start(fleet, fleet_member(fleet, started++));
 		fleet_turn(fleet, 5000000);

@@ -169,8 +169,10 @@ static void stranger(struct pair *p, const struct flight *f)
 	} else if (contact.verdict == VPN_CONTACT_OPEN) {
 		uint8_t copy[FLIGHT_BYTES];
 		memcpy(copy, f->bytes, f->len);
-		vpn_session_free(&p->sessions[SERVER], true);
-		p->sessions[SERVER] = vpn_session_accept(p->endpoints[SERVER], &contact, p->kept[SERVER], p->now);
+		if (!p->renew || !p->sessions[SERVER] || !vpn_session_renew(p->sessions[SERVER], &contact, p->now)) {
+			vpn_session_free(&p->sessions[SERVER], true);
+			p->sessions[SERVER] = vpn_session_accept(p->endpoints[SERVER], &contact, p->kept[SERVER], p->now);
+		}
 		vpn_session_receive(p->sessions[SERVER], copy, f->len, p->now);
 		serve(p, SERVER);
 	}

@@ -33,7 +33,7 @@ struct pair {
 	struct link_quality quality;
 	struct flight *flights;
 	unsigned flight_high;
-	bool hold_admission, refuse;
+	bool hold_admission, refuse, renew; /* renew: a stranger may begin anew within the session that is there */
 	uint32_t peer_id;
 	const char *options[8];
 	unsigned option_count;

@@ -269,6 +269,122 @@ START_TEST(a_server_that_died_goes_on_with_the_same_keys)
 }
 END_TEST
 
+/* At every 10 ms of a renegotiation over a line of 40 ms there and back; _i: who began it. */
+START_TEST(a_server_that_dies_in_a_renegotiation_has_new_keys_with_its_client_soon)
+{
+	for (vpn_ms into = 0; into < 200; into += 10) {
+		pair_clear(p);
+		pair_init(p, 77 + (uint64_t)into);
+		p->quality.delay = 20;
+		pair_start(p);
+		ck_assert(pair_connect(p, 20000));
+		pair_run(p, 7000);
+		unsigned done = p->rekeyed[SERVER];
+		vpn_session_renegotiate(p->sessions[_i ? SERVER : CLIENT], p->now);
+		pair_run(p, into);
+		pair_kill_and_adopt(p, SERVER, 500);
+		ck_assert_ptr_nonnull(p->sessions[SERVER]);
+		pair_run(p, 15000);
+		ck_assert_msg(p->rekeyed[SERVER] > done, "%d ms into it: %s; %s; %s; %s", (int)into, p->last_note[SERVER], p->last_note[CLIENT], p->close_reason[CLIENT], p->close_reason[SERVER]);
+		ck_assert_uint_eq(p->closed[CLIENT] + p->closed[SERVER], 0);
+		talk(5);
+		uint64_t before = p->arrived[SERVER];
+		talk(5);
+		ck_assert_uint_eq(p->arrived[SERVER] - before, 5);
+	}
+}
+END_TEST
+
+/* The client's part as OpenVPN plays it: it gives its TLS up and sends a hard reset from the same port, while its old
+ * keys are in use. */
+static vpn_contact proven_contact(void)
+{
+	vpn_contact contact = { .verdict = VPN_CONTACT_OPEN, .local_session = 77, .remote_session = 78, .proven = true };
+	return contact;
+}
+
+START_TEST(only_a_session_without_a_control_channel_begins_anew_within_itself)
+{
+	vpn_contact contact = proven_contact();
+	pair_start(p);
+	ck_assert(pair_connect(p, 20000));
+	ck_assert(!vpn_session_renew(p->sessions[SERVER], &contact, p->now)); /* its own is in order */
+	ck_assert(!vpn_session_renew(p->sessions[CLIENT], &contact, p->now));
+	pair_kill_and_adopt(p, SERVER, 60000);
+	contact.proven = false; /* anybody may say so */
+	ck_assert(!vpn_session_renew(p->sessions[SERVER], &contact, p->now));
+	contact.proven = true;
+	ck_assert(vpn_session_renew(p->sessions[SERVER], &contact, p->now));
+	/* nobody comes: the keys go on, and so does the session once the time is over */
+	talk(5);
+	ck_assert_uint_eq(p->arrived[SERVER], 5);
+	for (unsigned i = 0; i < 14; i++) {
+		pair_run(p, 5000);
+		talk(3);
+	}
+	ck_assert_uint_eq(p->closed[SERVER], 0);
+}
+END_TEST
+
+/* The server's session lost its control channel; a client begins anew from the same address. */
+static void begin_anew(void)
+{
+	p->renew = true;
+	pair_kill_and_adopt(p, SERVER, 60000);
+	vpn_session_free(&p->sessions[CLIENT], true);
+	p->opened[CLIENT] = p->pushed = 0;
+	p->sessions[CLIENT] = vpn_session_connect(p->endpoints[CLIENT], p->kept[CLIENT], p->now);
+	pair_run(p, 10000);
+}
+
+START_TEST(a_client_begins_anew_within_its_session)
+{
+	choose_wrapping((enum wrapping)_i);
+	pair_start(p);
+	ck_assert(pair_connect(p, 20000));
+	talk(5);
+	begin_anew();
+	ck_assert_uint_eq(p->opened[SERVER], 1); /* the same one */
+	ck_assert_uint_eq(p->rekeyed[SERVER], 1);
+	ck_assert_uint_eq(p->opened[CLIENT], 1);
+	ck_assert_uint_eq(p->pushed, 1);
+	uint64_t before[2] = { p->arrived[CLIENT], p->arrived[SERVER] };
+	talk(5);
+	ck_assert_uint_eq(p->arrived[SERVER] - before[1], 5);
+	ck_assert_uint_eq(p->arrived[CLIENT] - before[0], 5);
+	vpn_session_renegotiate(p->sessions[SERVER], p->now);
+	pair_run(p, 10000);
+	ck_assert_uint_eq(p->rekeyed[SERVER], 2);
+	ck_assert_uint_eq(p->closed[CLIENT] + p->closed[SERVER], 0);
+}
+END_TEST
+
+START_TEST(nobody_else_begins_anew_in_anothers_place)
+{
+	char *cert, *key, error[TLS_REASON_MAX];
+	const struct test_pki *pki = test_pki();
+	vpn_settings other = p->settings[CLIENT];
+	ck_assert(pki_make(&(struct pki_request){ .common_name = "other", .days = 9, .issuer_cert_pem = pki->ca_cert,
+		.issuer_key_pem = pki->ca_key }, &cert, &key, error));
+	pair_start(p);
+	ck_assert(pair_connect(p, 20000));
+	talk(5);
+	other.cert_pem = cert;
+	other.key_pem = key;
+	vpn_session_free(&p->sessions[CLIENT], true);
+	vpn_endpoint_free(&p->endpoints[CLIENT]);
+	p->endpoints[CLIENT] = vpn_endpoint_new(&other, error, error);
+	vpn_endpoint_set_clock(p->endpoints[CLIENT], p->now, 1790000100);
+	begin_anew();
+	ck_assert_uint_eq(p->opened[CLIENT], 0);
+	ck_assert_uint_eq(p->rekeyed[SERVER], 0);
+	ck_assert_ptr_nonnull(p->sessions[SERVER]);
+	ck_assert_str_eq(vpn_session_name(p->sessions[SERVER]), "client");
+	free(cert);
+	free(key);
+}
+END_TEST
+
 START_TEST(what_was_received_before_a_death_is_not_taken_again_after_it)
 {
 	pair_start(p);
@@ -466,6 +582,10 @@ int main(void)
 	tcase_add_loop_test(t, packets_and_bytes_start_a_renegotiation_too, 0, 2);
 	tcase_add_loop_test(t, a_bad_link_does_not_keep_them_apart, 0, 10);
 	tcase_add_loop_test(t, a_server_that_died_goes_on_with_the_same_keys, 0, WRAPPINGS);
+	tcase_add_loop_test(t, a_server_that_dies_in_a_renegotiation_has_new_keys_with_its_client_soon, 0, 2);
+	tcase_add_test(t, only_a_session_without_a_control_channel_begins_anew_within_itself);
+	tcase_add_loop_test(t, a_client_begins_anew_within_its_session, 0, WRAPPINGS);
+	tcase_add_test(t, nobody_else_begins_anew_in_anothers_place);
 	tcase_add_test(t, what_was_received_before_a_death_is_not_taken_again_after_it);
 	tcase_add_test(t, a_client_that_leaves_says_so);
 	tcase_add_test(t, a_server_that_stops_tells_its_client);

@@ -3,7 +3,6 @@
 settings changed, a broken configuration changes nothing."""
 import os
 import signal
-import socket
 import sys
 import time
 
@@ -17,20 +16,6 @@ from netns import Failed, wait_for  # noqa: E402
 def expect(true, what):
     if not true:
         raise Failed(what)
-
-
-def control(it, command):
-    """The answer to one line on the hub's control socket, up to its SUCCESS or ERROR."""
-    with socket.socket(socket.AF_UNIX) as s:
-        s.settimeout(20)
-        s.connect(os.path.join(it.folder, "run", f"{it.name}.control"))
-        s.sendall(command.encode() + b"\n")
-        text = b""
-        while not any(line.startswith((b"SUCCESS:", b"ERROR:")) for line in text.split(b"\r\n")[:-1]):
-            more = s.recv(65536)
-            expect(more, f"the control socket closed after {text!r}")
-            text += more
-    return "\n".join(line for line in text.decode().split("\r\n") if not line.startswith(">"))
 
 
 def reload(it, text="Reload done"):
@@ -100,7 +85,7 @@ def test_a_dry_run_says_it_all_and_changes_nothing(folder):
         workers = it.worker_pids()
         hub.hub_config(folder, "data-ciphers AES-256-GCM:CHACHA20-POLY1305", "port 1195", "verb 5",
                        'push "route 10.50.0.0 255.255.0.0"')
-        said = control(it, "reload dry-run")
+        said = it.control("reload dry-run")
         for part in ("directives: ", "data-ciphers", "for clients that connect from now on", "takes a restart",
                      "workers: are replaced", "update: route 10.50.0.0 255.255.0.0",
                      "must reconnect: AES-128-GCM is not in data-ciphers any more",
@@ -108,13 +93,13 @@ def test_a_dry_run_says_it_all_and_changes_nothing(folder):
             expect(part in said, f"'{part}' is not in {said}")
         expect(said.splitlines()[-1].startswith("SUCCESS:"), said)
         hub.hub_config(folder, "nonsense 3", "reneg-sec x")
-        said = control(it, "reload dry-run")
+        said = it.control("reload dry-run")
         expect("nonsense" in said and "reneg-sec" in said and said.splitlines()[-1].startswith("ERROR:"), said)
         time.sleep(1.5)
         expect(it.worker_pids() == workers, "workers were replaced")
         expect("Reload" not in it.text(), "a dry run was a reload")
         expect([anew(c) for c in clients] == [0, 0], "a client reconnected")
-        expect("ERROR" in control(it, "reload nonsense"), "any word is taken")
+        expect("ERROR" in it.control("reload nonsense"), "any word is taken")
 
 
 @runner.alone

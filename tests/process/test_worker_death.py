@@ -22,18 +22,6 @@ def expect(true, what):
         raise Failed(what)
 
 
-def all_ready(it):
-    return all(w["state"] == 2 for w in it.stats().workers)
-
-
-def kill_worker(it, index):
-    """The new pid; the old one died in whatever it was doing."""
-    old = it.worker_pids()[index]
-    os.kill(old, signal.SIGKILL)
-    return wait_for(f"worker {index} is back", lambda: all_ready(it) and it.worker_pids()[index] != old and
-                    it.worker_pids()[index])
-
-
 def started(net, it, names):
     """Clients at both workers; the one at index 0 is behind the recording relay."""
     record = os.path.join(net.folder, "record.json")
@@ -74,7 +62,7 @@ def test_no_client_reconnects_when_workers_are_killed(folder):
         began = time.monotonic()
         for kill in range(KILLS):
             wait_for("the next kill", lambda: time.monotonic() > began + 1 + 3 * kill, 10)
-            kill_worker(it, kill % 2)
+            it.kill_worker(kill % 2)
         for thread in threads:
             thread.join()
         figures = {name: finish() for name, finish in runs.items()}
@@ -115,7 +103,7 @@ def test_adopted_sessions_renegotiate_and_new_clients_connect(folder):
         clients = [hub.start_client(net, i, names[i]) for i in range(3)]
         hub.wait_connected(*clients)
         for index in range(2):
-            kill_worker(it, index)
+            it.kill_worker(index)
         wait_for("each renegotiated", lambda: it.counters()["RENEGOTIATIONS"] >= 3, 20)
         expect(not netns.pings([(n, "10.77.0.1") for n in net.clients[:3]]), "no way through")
         late = hub.start_client(net, 3, "late")
@@ -136,10 +124,55 @@ def test_a_worker_killed_during_handshakes_harms_nobody_else(folder):
         clients = [hub.start_client(net, i, names[i], "hand-window 5") for i in range(1, 6)]
         wait_for("handshakes", lambda: it.counters()["HANDSHAKES_STARTED"] > 2)
         for index in range(2):
-            kill_worker(it, index)
+            it.kill_worker(index)
         hub.wait_connected(*clients, seconds=40)
         expect(not netns.pings([(n, "10.77.0.1") for n in net.clients]), "no way through")
         expect(steady.text().count(hub.CONNECTED) == 1, "the first client connected anew")
+
+
+@runner.alone
+@runner.limit(240)
+def test_killed_in_the_middle_of_a_renegotiation_the_control_channel_comes_back(folder):
+    """A line of 120 ms there and back, and a kill at each step of a renegotiation: data goes on, under the same peer id,
+    and the client and the hub agree on new keys again long before any hand-window is over."""
+    hub.make_pki(folder, ["c0"])
+    with netns.Net(1, folder) as net:
+        it = hub.Hub(net, hub.hub_config(folder, "hand-window 4", workers=1))
+        hub.relay(net, "10.99.0.1:3000", "127.0.0.1:1194", "--delay-ms", "60")
+        client = hub.start_client(net, 0, "c0", "hand-window 4", port=3000)
+        hub.wait_connected(client)
+        slot, address = it.row("c0")[0], hub.tun_address(net.clients[0])
+        steps, seconds = (60, 330, 390, 210, 270), 80
+        runs = [hub.stream(net, net.hub, net.clients[0], address, 200, seconds, name="down", silence=8),
+                hub.stream(net, net.clients[0], net.hub, "10.77.0.1", 200, seconds, port=7100, name="up", silence=8)]
+        watched = hub.nonces(net, port=3000)
+        took = []
+        for step in steps:
+            it.kill_worker(0)
+            begun = it.text().count("started by us")
+            wait_for("a renegotiation", lambda: it.text().count("started by us") > begun, 20)
+            time.sleep(step / 1000)
+            done = it.counters()["RENEGOTIATIONS"]
+            at = time.monotonic()
+            it.kill_worker(0)
+            wait_for(f"new keys after a kill {step} ms into it", lambda: it.counters()["RENEGOTIATIONS"] > done, 25)
+            took.append(round(time.monotonic() - at, 1))
+            time.sleep(1.5)
+        runner.say(f"killed {steps} ms into a renegotiation: new keys after {took} s")
+        figures = [finish() for finish in runs]
+        for f in figures:
+            runner.say(f"  gaps {f['gaps_ms'][:5]} ms, lost {f['lost']} of {f['sent']}")
+        seen = watched()
+        runner.say(f"  {seen['datagrams']} datagrams under {seen['keys']} keys: {seen['repeated']} nonces twice; in place of "
+                   f"its TLS it began anew {client.text().count(hub.CONNECTED) - 1} times")
+        expect(seen["repeated"] == 0, f"nonces: {seen}")
+        expect(it.row("c0")[0] == slot, "another peer id")
+        expect("process restarting" not in client.text() and hub.tun_address(net.clients[0]) == address, "it restarted")
+        expect("Closing TUN" not in client.text(), "it closed its device")
+        expect(all(f["longest_gap_ms"] < 1500 for f in figures), f"a gap: {figures}")
+        expect(not netns.pings([(net.clients[0], "10.77.0.1")]), "no way through afterwards")
+        it.stop()
+        client.wait_text("RESTART|Server exit|server-pushed|process restarting", 10)
 
 
 @runner.alone

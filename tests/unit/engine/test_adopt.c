@@ -163,7 +163,9 @@ START_TEST(a_half_written_key_set_leaves_the_other_one)
 	k->keys[k->current].cipher = CIPHER_UNKNOWN;
 	k->expires[1 - k->current] = INT64_MAX;
 	ck_assert(use());
-	ck_assert_uint_eq(p->arrived[CLIENT], 3);
+	/* The client has finished what we lost: it begins the next one, for which it drops the key that we have. */
+	ck_assert_uint_ge(p->arrived[CLIENT], 2);
+	ck_assert_uint_eq(p->rekeyed[SERVER], 2);
 }
 END_TEST
 
