@@ -4,8 +4,10 @@ import json
 import os
 import signal
 import socket
+import statistics
 import subprocess
 import sys
+import threading
 
 from netns import Failed, run, wait_for
 from stats import FATES, Stats  # noqa: F401
@@ -276,3 +278,57 @@ def iperf(net, server, client, address, *words, seconds=5, port=5201):
 def stalls(result):
     """Whole seconds without a byte."""
     return [i["sum"]["start"] for i in result["intervals"] if i["sum"]["bytes"] == 0 and i["sum"]["seconds"] > 0.9]
+
+
+class Load:
+    """Streams of 1 kHz both ways for the first clients, iperf3 upwards for one and downwards for another (-1: not)."""
+
+    def __init__(self, net, seconds, streams=3, up=-1, down=-1):
+        inside = [tun_address(n) for n in net.clients[:streams]]
+        self.runs, self.results, self.threads = {}, {}, []
+        for i in range(streams):
+            self.runs[f"down{i}"] = stream(net, net.hub, net.clients[i], inside[i], 1000, seconds, name=f"down{i}")
+            self.runs[f"up{i}"] = stream(net, net.clients[i], net.hub, "10.77.0.1", 1000, seconds, port=7100 + i,
+                                         name=f"up{i}")
+
+        def run_iperf(name, client, *words):
+            try:
+                self.results[name] = iperf(net, net.hub, net.clients[client], "10.77.0.1", *words, seconds=seconds - 1,
+                                           port=5201 + client)
+            except Failed as e:
+                self.results[name] = e
+        for name, client, words in (("iperf up", up, ()), ("iperf down", down, ("-R",))):
+            if client >= 0:
+                self.threads.append(threading.Thread(target=run_iperf, args=(name, client, *words, "-b", "50M")))
+        for thread in self.threads:
+            thread.start()
+
+    def finish(self, say, count):
+        """Waits for the end, tells the `count` longest gaps of each and complains of what stood still; those gaps."""
+        for thread in self.threads:
+            thread.join()
+        figures = {name: finish() for name, finish in self.runs.items()}
+        gaps = []
+        for name, f in figures.items():
+            gaps += f["gaps_ms"][:count]
+            say(f"  {name}: gaps {f['gaps_ms'][:count]}, lost {f['lost']}, duplicates {f['duplicates']}")
+        say(f"  all of them: median {statistics.median(gaps):.1f} ms, worst {max(gaps)} ms")
+        for name, result in self.results.items():
+            if isinstance(result, Failed):
+                raise Failed(f"{name}: {result}")
+            if stalls(result):
+                raise Failed(f"{name}: nothing moved in the seconds from {stalls(result)}")
+        for name, f in figures.items():
+            if f["longest_gap_ms"] >= 1000 or f["duplicates"]:
+                raise Failed(f"{name} stood still for {f['longest_gap_ms']} ms, {f['duplicates']} came twice")
+        return gaps
+
+
+def no_nonce_twice(relay, record, say):
+    """Of what the relay wrote down."""
+    relay.stop()
+    with open(record) as f:
+        seen = json.load(f)
+    say(f"recorded {seen['down']} datagrams to a client under {seen['keys']} keys: {len(seen['repeated'])} nonces twice")
+    if seen["repeated"] or seen["keys"] < 2:
+        raise Failed(f"nonces repeated: {seen['repeated'][:10]}, {seen['keys']} keys")

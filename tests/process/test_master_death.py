@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """kill -9 of the master. With a service manager that keeps its descriptors, data and handshakes go on until its successor
 takes all of it over; without one the clients are told, everything ends, and the next start finds nothing in its way."""
-import json
 import os
 import signal
 import sys
@@ -79,13 +78,7 @@ def test_data_and_handshakes_go_on_until_a_successor_takes_over(folder):
         relay = hub.relay(net, "10.99.0.1:3000", "127.0.0.1:1194", "--record", record)
         clients = [hub.start_client(net, i, names[i], port=3000 if i == 0 else 1194) for i in range(3)]
         hub.wait_connected(*clients)
-        inside = [hub.tun_address(n) for n in net.clients[:3]]
-        seconds = DEATHS * 6 + 6
-        runs = {}
-        for i in range(3):
-            runs[f"down{i}"] = hub.stream(net, net.hub, net.clients[i], inside[i], 1000, seconds, name=f"down{i}")
-            runs[f"up{i}"] = hub.stream(net, net.clients[i], net.hub, "10.77.0.1", 1000, seconds, port=7100 + i,
-                                        name=f"up{i}")
+        load = hub.Load(net, DEATHS * 6 + 6)
         began = time.monotonic()
         for n in range(DEATHS):
             wait_for("the next death", lambda: time.monotonic() > began + 1 + 6 * n, 30)
@@ -95,23 +88,13 @@ def test_data_and_handshakes_go_on_until_a_successor_takes_over(folder):
             it.come_back()
             wait_for("the old ones' end", lambda: all(gone(p) for p in left), 10)
             expect(not set(it.worker_pids()) & set(left), "an orphan is still at work")
-        figures = {name: finish() for name, finish in runs.items()}
         runner.say(f"{DEATHS} deaths of the master; gaps in ms and packets lost of a 1 kHz stream:")
-        for name, f in figures.items():
-            runner.say(f"  {name}: gaps {f['gaps_ms'][:DEATHS]}, lost {f['lost']}, duplicates {f['duplicates']}")
-        for name, f in figures.items():
-            expect(f["longest_gap_ms"] < 1000, f"{name} stood still for {f['longest_gap_ms']} ms")
-            expect(f["duplicates"] == 0, f"{name}: {f['duplicates']} came twice")
+        load.finish(runner.say, DEATHS)
         for client in clients:
             expect(client.text().count(hub.CONNECTED) == 1 and "Restart" not in client.text(), "a client connected anew")
         expect(it.counters()["GIVEN_UP"] == 0, "sessions were lost")
         expect(not netns.pings([(n, "10.77.0.1") for n in net.clients]), "no way through afterwards")
-        relay.stop()
-        with open(record) as f:
-            seen = json.load(f)
-        runner.say(f"recorded {seen['down']} datagrams to a client under {seen['keys']} keys: "
-                   f"{len(seen['repeated'])} nonces twice")
-        expect(not seen["repeated"], f"nonces repeated: {seen['repeated'][:10]}")
+        hub.no_nonce_twice(relay, record, runner.say)
         # it is its own master still: a worker's death, a reload, a stop
         pid = it.worker_pids()[0]
         os.kill(pid, signal.SIGKILL)

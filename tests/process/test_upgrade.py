@@ -4,9 +4,7 @@ import json
 import os
 import shutil
 import signal
-import statistics
 import sys
-import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -80,30 +78,13 @@ def test_five_upgrades_under_load_and_no_client_notices(folder):
         clients = [hub.start_client(net, i, name, port=3000 if i == 0 else 1194) for i, name in enumerate(names)]
         hub.wait_connected(*clients)
         slots = [it.row(n)[0] for n in names]
-        inside = [hub.tun_address(n) for n in net.clients[:CLIENTS]]
         seconds = UPGRADES * 5 + 6
         crowd = net.start([hub.LOAD_CLIENTS, "--remote", f"10.99.{CLIENTS + 1}.1:1194", "--clients", CROWD, "--seconds",
                            seconds + 8, "--ca", f"{folder}/ca.crt", "--cert", f"{folder}/client.crt", "--key",
                            f"{folder}/client.key", "--ping-ms", 1000, "--gateway", "10.77.0.1", "--start-per-s", 200,
                            "--say-when-open"], "crowd.log", net.clients[CLIENTS + 1])
         crowd.wait_text("all open after", 20)
-        runs = {}
-        for i in (0, 1, 2):
-            runs[f"down{i}"] = hub.stream(net, net.hub, net.clients[i], inside[i], 1000, seconds, name=f"down{i}")
-            runs[f"up{i}"] = hub.stream(net, net.clients[i], net.hub, "10.77.0.1", 1000, seconds, port=7100 + i,
-                                        name=f"up{i}")
-        results = {}
-
-        def load(name, client, *words):
-            try:
-                results[name] = hub.iperf(net, net.hub, net.clients[client], "10.77.0.1", *words, seconds=seconds - 1,
-                                          port=5201 + client)
-            except Failed as e:
-                results[name] = e
-        threads = [threading.Thread(target=load, args=("iperf up", 3, "-b", "50M")),
-                   threading.Thread(target=load, args=("iperf down", 4, "-R", "-b", "50M"))]
-        for thread in threads:
-            thread.start()
+        load = hub.Load(net, seconds, up=3, down=4)
         began = time.monotonic()
         took = []
         for n in range(UPGRADES):
@@ -116,21 +97,8 @@ def test_five_upgrades_under_load_and_no_client_notices(folder):
             expect("done" in said, said)
             expect(it.file() != before[0], "the old program goes on")
             expect(not set(it.worker_pids()) & set(before[1]) and all_ready(it), "workers were not replaced")
-        for thread in threads:
-            thread.join()
-        figures = {name: finish() for name, finish in runs.items()}
-        longest = sorted(f["longest_gap_ms"] for f in figures.values())
-        gaps = sorted((g for f in figures.values() for g in f["gaps_ms"][:UPGRADES]), reverse=True)
         runner.say(f"{UPGRADES} upgrades, each over after {took} ms; gaps in ms and packets lost of a 1 kHz stream:")
-        for name, f in figures.items():
-            runner.say(f"  {name}: gaps {f['gaps_ms'][:UPGRADES]}, lost {f['lost']}, duplicates {f['duplicates']}")
-        runner.say(f"  the {UPGRADES} longest of each: median {statistics.median(gaps)} ms, worst {longest[-1]} ms")
-        for name, result in results.items():
-            expect(not isinstance(result, Failed), f"{name}: {result}")
-            expect(not hub.stalls(result), f"{name}: nothing moved in the seconds from {hub.stalls(result)}")
-        for name, f in figures.items():
-            expect(f["longest_gap_ms"] < 1000, f"{name} stood still for {f['longest_gap_ms']} ms")
-            expect(f["duplicates"] == 0, f"{name}: {f['duplicates']} came twice")
+        load.finish(runner.say, UPGRADES)
         for i, client in enumerate(clients):
             expect(client.text().count(hub.CONNECTED) == 1 and "Restart" not in client.text(),
                    f"{names[i]} connected anew")
@@ -143,12 +111,7 @@ def test_five_upgrades_under_load_and_no_client_notices(folder):
                    f"{of_crowd['asked']} questions, {of_crowd['answered']} answers")
         expect(of_crowd["open"] == CROWD and not of_crowd["closed"], f"sessions were lost: {of_crowd}")
         expect(of_crowd["answered"] >= 0.99 * (of_crowd["asked"] - CROWD), f"{of_crowd}")
-        relay.stop()
-        with open(record) as f:
-            seen = json.load(f)
-        runner.say(f"recorded {seen['down']} datagrams to a client under {seen['keys']} keys: "
-                   f"{len(seen['repeated'])} nonces twice")
-        expect(not seen["repeated"], f"nonces repeated: {seen['repeated'][:10]}")
+        hub.no_nonce_twice(relay, record, runner.say)
         expect(it.stop() == 0, "exit status")
         expect(os.listdir(f"{folder}/run") in ([], ["test.events"]), f"left: {os.listdir(f'{folder}/run')}")
 

@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: MIT
 """kill -9 of a worker under load: its successor goes on with the sessions, no client notices more than a gap, no nonce
 is used twice, and renegotiation works afterwards."""
-import json
 import os
 import signal
 import sys
-import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -40,41 +38,13 @@ def test_no_client_reconnects_when_workers_are_killed(folder):
         relay, record, clients = started(net, it, names)
         owners = [it.row(n)[1]["owner"] for n in names]
         slots = [it.row(n)[0] for n in names]
-        inside = [hub.tun_address(n) for n in net.clients]
-        seconds = KILLS * 3 + 4
-        runs = {}
-        for i in (0, 1, 2):
-            runs[f"down{i}"] = hub.stream(net, net.hub, net.clients[i], inside[i], 1000, seconds, name=f"down{i}")
-            runs[f"up{i}"] = hub.stream(net, net.clients[i], net.hub, "10.77.0.1", 1000, seconds, port=7100 + i,
-                                        name=f"up{i}")
-        results = {}
-
-        def load(name, client, *words):
-            try:
-                results[name] = hub.iperf(net, net.hub, net.clients[client], "10.77.0.1", *words, seconds=seconds - 1,
-                                          port=5201 + client)
-            except Failed as e:
-                results[name] = e
-        threads = [threading.Thread(target=load, args=("iperf up", 3, "-b", "50M")),
-                   threading.Thread(target=load, args=("iperf down", 4, "-R", "-b", "50M"))]
-        for thread in threads:
-            thread.start()
+        load = hub.Load(net, KILLS * 3 + 4, up=3, down=4)
         began = time.monotonic()
         for kill in range(KILLS):
             wait_for("the next kill", lambda: time.monotonic() > began + 1 + 3 * kill, 10)
             it.kill_worker(kill % 2)
-        for thread in threads:
-            thread.join()
-        figures = {name: finish() for name, finish in runs.items()}
         runner.say(f"owners {owners}; gaps in ms and packets lost by {KILLS} kills of a 1 kHz stream:")
-        for name, f in figures.items():
-            runner.say(f"  {name}: gaps {f['gaps_ms'][:KILLS]}, lost {f['lost']}, duplicates {f['duplicates']}")
-        for name, result in results.items():
-            expect(not isinstance(result, Failed), f"{name}: {result}")
-            expect(not hub.stalls(result), f"{name}: nothing moved in the seconds from {hub.stalls(result)}")
-        for name, f in figures.items():
-            expect(f["longest_gap_ms"] < 1000, f"{name} stood still for {f['longest_gap_ms']} ms")
-            expect(f["duplicates"] == 0, f"{name}: {f['duplicates']} came twice")
+        load.finish(runner.say, KILLS)
         for i, client in enumerate(clients):
             expect(client.text().count(hub.CONNECTED) == 1 and "Restart" not in client.text(),
                    f"{names[i]} connected anew")
@@ -86,12 +56,7 @@ def test_no_client_reconnects_when_workers_are_killed(folder):
         counters = it.counters()
         expect(counters["ADOPTED"] >= KILLS and counters["GIVEN_UP"] == 0, f"adopted {counters['ADOPTED']}, given up "
                f"{counters['GIVEN_UP']}")
-        relay.stop()
-        with open(record) as f:
-            seen = json.load(f)
-        runner.say(f"recorded {seen['down']} datagrams to a client under {seen['keys']} keys: "
-                   f"{len(seen['repeated'])} nonces twice")
-        expect(not seen["repeated"] and seen["keys"] > 1, f"nonces repeated: {seen['repeated'][:10]}")
+        hub.no_nonce_twice(relay, record, runner.say)
 
 
 @runner.alone
