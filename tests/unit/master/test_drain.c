@@ -1,59 +1,22 @@
 /* SPDX-License-Identifier: MIT
  * What a drained worker is ordered, by a master that is made by hand: real tables, real channels, nobody behind them. */
-#include "master/master.h"
+#include "made_by_hand.h"
 
 #include "shm/crew.h"
 #include "shm/last_words.h"
-#include "shm/peers.h"
-#include "tests/lib/suite.h"
 #include "worker/orders.h"
 
 #include <errno.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-enum { WORKERS = 4, SLOTS = 256 };
-
-static struct master m;
-static struct seat seats[WORKERS];
-static int ends[WORKERS]; /* where a worker would listen */
 
 static void set_up(void)
 {
-	struct shm_sizes sizes = {
-		.workers = WORKERS, .max_clients = SLOTS, .max_routes = 16, .pool4_count = 16, .ring_bytes = 1 << 14
-	};
-	char error[256];
-
-	m = (struct master){ .phase = PHASE_RUNNING, .workers = WORKERS, .workers_wanted = WORKERS,
-		.seat_count = WORKERS, .seats = seats, .steering = { .link_program = -1 } };
-	m.shm = shm_create(&sizes, error, sizeof(error));
-	ck_assert_msg(m.shm != NULL, "%s", error);
-	for (unsigned w = 0; w < WORKERS; w++) {
-		int pair[2];
-		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair), 0);
-		seats[w] = (struct seat){ .pid = 1, .orders_fd = pair[0], .ready = true };
-		ends[w] = pair[1];
-	}
-	roster_apply(&m);
-}
-
-static void tear_down(void)
-{
-	for (unsigned w = 0; w < WORKERS; w++) {
-		close(seats[w].orders_fd);
-		close(ends[w]);
-	}
-	shm_detach(&m.shm);
+	hand_made(NULL);
 }
 
 static void sessions(unsigned worker, unsigned count)
 {
-	while (count--) {
-		uint32_t generation, slot = peers_take(m.shm, worker, &generation);
-		ck_assert_uint_ne(slot, PEER_NONE);
-		ck_assert(peers_set_state(m.shm, slot, generation, PEER_ACTIVE));
-	}
+	while (count--)
+		session_of(worker);
 }
 
 /* Does what the worker was ordered: how many sessions went where. */
@@ -253,7 +216,7 @@ END_TEST
 
 static void add_tests(TCase *t)
 {
-	tcase_add_checked_fixture(t, set_up, tear_down);
+	tcase_add_checked_fixture(t, set_up, hand_unmade);
 	tcase_add_test(t, the_sessions_of_a_drained_worker_are_spread_evenly);
 	tcase_add_test(t, strangers_go_elsewhere_until_it_takes_sessions_again);
 	tcase_add_test(t, the_last_one_is_not_drained_and_unknown_ones_neither);
