@@ -305,6 +305,7 @@ static void go_fresh(struct master *m)
 		supervise_stop(m, 1);
 		return;
 	}
+	roster_apply(m);
 	for (unsigned w = 0; w < m->workers; w++)
 		m->seats[w].respawn_at = master_now();
 	failed(m, "%s: cannot be executed: %s", m->upgrade.program, strerror(-error));
