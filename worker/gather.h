@@ -23,7 +23,7 @@ struct gather {
 	uint64_t waits;	   /* ever */
 };
 
-/* A turn brought `load`: packets, and one more for each KiB or so, since large ones keep a worker busy by themselves. */
+/* A turn brought `load`: packets, and more for super packets, which keep a worker busy by themselves. */
 static inline void gather_note(struct gather *g, unsigned load)
 {
 	g->turns += load > 0;

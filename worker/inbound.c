@@ -92,12 +92,16 @@ static void inbound_control(struct worker *w, struct batch *b)
 		if (p->fate != FATE_NONE || !wire_is_control(p->at[0] >> 3))
 			continue;
 		s = p->peer == PEER_NONE ? NULL : session_find(w, p->peer, p->generation);
-		if (s)
-			control_receive(w, s, p);
-		else if (p->peer == PEER_NONE)
-			control_first_contact(w, p);
-		else
+		if (!s && p->peer != PEER_NONE)
 			p->fate = FATE_STALE;
+		else if (s && s->active)
+			control_receive(w, s, p);
+		else if (later_takes(w, p))
+			continue;
+		else if (s)
+			control_receive(w, s, p);
+		else
+			control_first_contact(w, p);
 	}
 }
 
@@ -313,6 +317,12 @@ void inbound_handed(struct worker *w, struct batch *b)
 	inbound_owned(w, b);
 }
 
+void inbound_again(struct worker *w, struct batch *b)
+{
+	inbound_owners(w, b);
+	inbound_owned(w, b);
+}
+
 void inbound(void *worker, struct batch *b)
 {
 	struct worker *w = worker;
@@ -324,8 +334,7 @@ void inbound(void *worker, struct batch *b)
 	counter_add(w->counters, COUNTER_DATAGRAMS_IN, b->count);
 	counter_add(w->counters, COUNTER_LINK_BYTES_IN, bytes);
 	counter_add(w->counters, COUNTER_LINK_CALLS_IN, 1);
-	inbound_owners(w, b);
-	inbound_owned(w, b);
+	inbound_again(w, b);
 }
 
 void batch_end(struct worker *w, struct batch *b)

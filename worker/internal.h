@@ -6,8 +6,8 @@
  *   control.c   drives them: datagrams, events, timers  handover.c  what other workers give us, what we give them
  *   admit.c     who gets which address                  fan_out.c   one packet to many peers
  *   signing.c   the keyholder's answers                 publish.c   rows and counters for readers outside
- *   scripts.c   the helper's answers                    moving.c    our sessions to other workers
- *   trace.c     a line for each packet of a few sessions */
+ *   scripts.c   the helper's answers                moving.c    our sessions to other workers
+ *   later.c     handshakes that stand aside in a crowd  trace.c    a line for each packet of a few sessions */
 #ifndef WORKER_INTERNAL_H
 #define WORKER_INTERNAL_H
 
@@ -85,6 +85,14 @@ struct walk {
 	uint32_t area_len, used;
 };
 
+/* Datagrams of handshakes that wait for a later turn: later.c. */
+struct later {
+	struct later_datagram *datagrams; /* a ring; NULL until it is needed */
+	unsigned first, count;
+	unsigned done; /* in this turn */
+	bool again;    /* they are at it now */
+};
+
 struct worker {
 	const struct inherited *born;
 	const struct config *config;
@@ -140,6 +148,7 @@ struct worker {
 	struct inner_join join; /* inbound: what goes to the tunnel */
 	struct packet *joined[BATCH_MAX];
 	bool joins, joins_udp;  /* the tunnel takes super packets */
+	struct later later;
 	struct batch handed;    /* what a handover ring gave */
 	struct tracing *tracing; /* NULL: nobody is traced */
 	struct batch arrived;   /* inner packets that walk on to other peers ... */
@@ -265,6 +274,8 @@ void trace_tidy(struct worker *w);
 /* -- the lines -- */
 void inbound(void *worker, struct batch *b);
 void outbound(void *worker, struct batch *b);
+/* Datagrams that stood aside: from the first step on, uncounted. */
+void inbound_again(struct worker *w, struct batch *b);
 /* What another worker gave us: datagrams for sessions that were ours then. */
 void inbound_handed(struct worker *w, struct batch *b);
 /* Packets whose peer is known: from the tunnel, from another worker, or from one client to another. */
@@ -275,6 +286,14 @@ bool outbound_init(struct worker *w, uint32_t segment_max);
 void batch_end(struct worker *w, struct batch *b);
 /* Copies one packet to every active client but `except`. */
 void fan_out(struct worker *w, const struct packet *p, uint32_t except);
+
+/* -- later.c -- */
+enum { HANDSHAKES_A_TURN = 8 }; /* datagrams: a few milliseconds' work */
+/* True: a datagram of a stranger or of a handshake that stood aside, or is one too many (its fate). */
+bool later_takes(struct worker *w, struct packet *p);
+/* Each turn: those that waited, as many as a turn does. */
+void later_go_on(struct worker *w);
+void later_clear(struct worker *w);
 
 /* -- handover.c -- */
 void handover_give(struct worker *w, struct packet *p, unsigned kind, unsigned owner);

@@ -19,7 +19,7 @@ enum {
 	ROUNDS_MAX = 8, /* plain: reads of one fd a turn */
 	ERRORS_IN_ROW_MAX = 8,
 	RETRY_MS = 100,	   /* after errors, so that a broken fd does not eat the CPU */
-	LOAD_BYTES = 1024, /* so many of a packet weigh as much as one more */
+	LOAD_BYTES = 8192, /* so many of a super packet weigh as much as one more packet */
 	POLLED_OTHERS = 5, /* plain: tunnel, wake, orders, keyholder, helper; links follow */
 };
 

@@ -127,7 +127,7 @@ bool signing_answers(void *context)
 	struct keyholder_answer a;
 
 	w->now = loop_now();
-	for (unsigned i = 0; i < BATCH_MAX; i++) {
+	for (unsigned i = 0; i < HANDSHAKES_A_TURN; i++) { /* the rest is for the next turn */
 		ssize_t got = get(w->born->keyholder_fd, &a, sizeof(a));
 		if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
 			w->keyholder_gone = true;

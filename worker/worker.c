@@ -514,6 +514,8 @@ static mono_ms next_wake(const struct worker *w)
 {
 	mono_ms at = mono_earlier(mono_earlier(timer_wheel_wake_at(w->wheel), w->publish_at), w->alone_at);
 	at = mono_earlier(at, w->move_look_at);
+	if (w->later.count)
+		at = w->now;
 	if (w->helper_first)
 		at = mono_earlier(at, w->now + HELPER_RETRY_MS);
 	if (w->changed)
@@ -524,6 +526,7 @@ static mono_ms next_wake(const struct worker *w)
 static void chores(struct worker *w)
 {
 	w->now = loop_now();
+	later_go_on(w);
 	control_timers(w);
 	if (w->now >= w->publish_at)
 		publish(w);
@@ -599,6 +602,7 @@ int worker_run(const struct inherited *inherited)
 		scripts_flush(w, true);
 	}
 	loop_clear(&w->loop);
+	later_clear(w);
 	vpn_endpoint_free(&w->endpoint);
 	return status;
 }

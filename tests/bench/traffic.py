@@ -94,7 +94,7 @@ def tcp(server, seconds, clients=1, streams=1, back=False, tries=2, first=0):
             "cpu_s_per_gb": spent / (sum(s["bytes"] for s in sums) / 1e9)}
 
 
-def datagrams(server, seconds, payload, back=False, tries=2):
+def datagrams(server, seconds, payload, back=False, tries=4):
     """UDP by iperf3 through the first stock client, as fast as it goes: {packets_per_s, cpu_s_per_million} of what arrived."""
     words = ["-u", "-b", "0", "-l", str(payload)] + (["-R"] if back else [])
     before = server.cpu_s()

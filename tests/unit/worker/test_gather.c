@@ -79,7 +79,7 @@ END_TEST
 
 START_TEST(large_super_packets_are_not_waited_for)
 {
-	flow(13000, 64, 200);
+	flow(13000, 9, 200);
 	ck_assert_uint_eq(g.waits, 0);
 }
 END_TEST

@@ -227,6 +227,91 @@ START_TEST(a_full_tunnel_and_one_that_is_gone_cost_only_what_was_for_them)
 }
 END_TEST
 
+/* -- handshakes in a crowd -- */
+
+/* `count` strangers' openers in the batch. */
+static void strangers_knock(unsigned count)
+{
+	uint8_t opener[VPN_DATAGRAM_MAX];
+	vpn_session *stranger = vpn_session_connect(client_endpoint, NULL, w.now);
+	size_t len = vpn_session_transmit(stranger, opener, sizeof(opener), w.now);
+
+	ck_assert_uint_gt(len, 0);
+	for (unsigned i = 0; i < count; i++) {
+		struct link_address from = clients[1].at;
+		from.port = (uint16_t)(40000 + i);
+		add(&from, opener, len);
+	}
+	vpn_session_free(&stranger, true);
+}
+
+START_TEST(data_does_not_wait_for_a_crowd_of_handshakes)
+{
+	struct flow flow = flow_of(FLOW_UDP4, 1000);
+	uint64_t before = fates(), answered = fate(FATE_ANSWERED);
+
+	strangers_knock(30);
+	run_add(&sent, &flow, 100, 0);
+	client_sends(sent.packets[0].bytes, sent.packets[0].len);
+	inbound(&w, &batch);
+	batch.count = 0;
+	ck_assert_uint_eq(tunnel_takes(&back), 1);
+	runs_equal(&sent, &back);
+	ck_assert_uint_eq(fate(FATE_POSTPONED), 30 - HANDSHAKES_A_TURN);
+	ck_assert_uint_eq(fate(FATE_ANSWERED) - answered, HANDSHAKES_A_TURN);
+	for (unsigned left = 30 - HANDSHAKES_A_TURN; left;) {
+		ck_assert_uint_eq(w.later.count, left);
+		later_go_on(&w);
+		left -= left < HANDSHAKES_A_TURN ? left : HANDSHAKES_A_TURN;
+		ck_assert_uint_eq(fate(FATE_ANSWERED) - answered, 30 - left);
+	}
+	/* Each of them, its answer, the data, and once more those that stood aside. */
+	ck_assert_uint_eq(fates() - before, 30 + 30 + 1 + 30 - HANDSHAKES_A_TURN);
+	later_go_on(&w);
+	ck_assert_uint_eq(fate(FATE_ANSWERED) - answered, 30);
+}
+END_TEST
+
+START_TEST(nobody_overtakes_who_stands_aside_and_who_is_one_too_many_is_lost)
+{
+	uint64_t answered = fate(FATE_ANSWERED) + HANDSHAKES_A_TURN + 1;
+
+	strangers_knock(HANDSHAKES_A_TURN + 1);
+	inbound(&w, &batch);
+	batch.count = 0;
+	later_go_on(&w);
+	ck_assert_uint_eq(w.later.count, 0);
+	for (unsigned i = 0; i < 6; i++) {
+		strangers_knock(100);
+		inbound(&w, &batch);
+		batch.count = 0;
+	}
+	ck_assert_uint_eq(w.later.count, 512);
+	ck_assert_uint_gt(fate(FATE_CROWDED), 0);
+	ck_assert_uint_eq(fate(FATE_CROWDED) + 512 + fate(FATE_ANSWERED) - answered, 600);
+}
+END_TEST
+
+START_TEST(control_of_a_connected_client_does_not_stand_aside)
+{
+	uint8_t out_[VPN_DATAGRAM_MAX];
+	size_t len;
+	unsigned sent_now = 0;
+
+	strangers_knock(50);
+	vpn_session_renegotiate(clients[0].session, w.now);
+	while ((len = vpn_session_transmit(clients[0].session, out_, sizeof(out_), w.now))) {
+		add(&clients[0].at, out_, len);
+		sent_now++;
+	}
+	ck_assert_uint_gt(sent_now, 0);
+	inbound(&w, &batch);
+	batch.count = 0;
+	ck_assert_uint_eq(fate(FATE_POSTPONED), 50 - HANDSHAKES_A_TURN);
+	ck_assert_uint_eq(w.later.count, 50 - HANDSHAKES_A_TURN);
+}
+END_TEST
+
 /* -- tunnel to client -- */
 
 /* What arrived at the client, opened. */
@@ -486,6 +571,9 @@ static void add_tests(TCase *tcase)
 	tcase_add_test(tcase, each_datagram_that_is_refused_has_its_fate_once);
 	tcase_add_test(tcase, datagrams_that_say_nothing_or_are_nobodys_are_told_apart);
 	tcase_add_test(tcase, a_full_tunnel_and_one_that_is_gone_cost_only_what_was_for_them);
+	tcase_add_test(tcase, data_does_not_wait_for_a_crowd_of_handshakes);
+	tcase_add_test(tcase, nobody_overtakes_who_stands_aside_and_who_is_one_too_many_is_lost);
+	tcase_add_test(tcase, control_of_a_connected_client_does_not_stand_aside);
 	tcase_add_test(tcase, a_packet_reaches_the_client_as_it_was);
 	tcase_add_test(tcase, a_super_packet_reaches_the_client_as_its_segments);
 	tcase_add_test(tcase, more_segments_than_a_walk_holds_go_in_several);
