@@ -290,6 +290,22 @@ static void client_opens(struct vpn_session *s, mono_ms now)
 	session_event(s, VPN_EVENT_OPEN, 0, NULL, 0);
 }
 
+static void rekey(struct vpn_session *s, mono_ms now)
+{
+	uint8_t key_id = s->negotiation->key_id;
+
+	if (s->admission != ADMISSION_REFUSED && session_make_keys(s, now))
+		session_event(s, VPN_EVENT_REKEYED, key_id, NULL, 0);
+}
+
+void agree_early(struct vpn_session *s, uint8_t key_id, mono_ms now)
+{
+	const struct negotiation *n = s->negotiation;
+
+	if (s->state == SESSION_OPEN && !n->first && !n->keyed && n->key_id == key_id && n->message_sent && n->message_read)
+		rekey(s, now);
+}
+
 void agree_finish(struct vpn_session *s, mono_ms now)
 {
 	struct negotiation *n = s->negotiation;
@@ -297,9 +313,7 @@ void agree_finish(struct vpn_session *s, mono_ms now)
 	if (n->keyed || s->state == SESSION_LEAVING)
 		return;
 	if (!n->first) {
-		if (s->admission == ADMISSION_REFUSED || !session_make_keys(s, now))
-			return;
-		session_event(s, VPN_EVENT_REKEYED, n->key_id, NULL, 0);
+		rekey(s, now);
 		return;
 	}
 	if (!s->endpoint->server) {

@@ -29,7 +29,6 @@ struct negotiation *negotiation_new(struct vpn_session *s, uint8_t key_id, bool 
 		return NULL;
 	n->key_id = key_id;
 	n->first = key_id == 0;
-	n->began = now;
 	n->deadline = now + s->endpoint->hand_window;
 	n->state = stateless ? NEGOTIATION_HANDSHAKE : NEGOTIATION_RESET;
 	n->reset_seen = stateless;

@@ -242,7 +242,7 @@ vpn_ms vpn_session_wake_at(const vpn_session *s)
 		at = mono_earlier(at, s->farewell_at);
 	if (s->negotiation) {
 		at = mono_earlier(at, send_window_wake_at(&s->negotiation->out));
-		if (s->negotiation->state != NEGOTIATION_ACTIVE || (s->negotiation->first && s->state == SESSION_GREETING))
+		if (!s->negotiation->keyed)
 			at = mono_earlier(at, s->negotiation->deadline);
 	}
 	at = mono_earlier(at, ping_at(s));
@@ -293,8 +293,7 @@ void vpn_session_tick(vpn_session *s, vpn_ms now)
 		vpn_session_close(s, s->endpoint->server ? "RESTART" : NULL, "session-timeout", LINGER_MS, now);
 		return;
 	}
-	if (n && now >= n->deadline &&
-		(n->state != NEGOTIATION_ACTIVE || (n->first && s->state == SESSION_GREETING))) {
+	if (n && !n->keyed && now >= n->deadline) {
 		negotiation_failed(s, "hand-window: the negotiation took too long", now);
 		return;
 	}

@@ -101,7 +101,7 @@ struct negotiation {
 	struct tls *tls;
 	struct send_window out;
 	struct receive_window in;
-	mono_ms began, deadline, keyed_at;
+	mono_ms deadline, keyed_at;
 	struct key_sources sources;
 };
 
@@ -219,6 +219,9 @@ bool agree_write_key_message(struct vpn_session *s, mono_ms now);
 bool agree_read_key_message(struct vpn_session *s, struct bytes record, mono_ms now);
 /* When ACTIVE and admitted: makes data keys, sends the push reply. */
 void agree_finish(struct vpn_session *s, mono_ms now);
+/* The peer sends with keys of this negotiation already: it had our last message, though its acknowledgement is late or
+ * lost. Makes them, if all is there that they take. */
+void agree_early(struct vpn_session *s, uint8_t key_id, mono_ms now);
 void agree_text(struct vpn_session *s, struct bytes record, mono_ms now);
 void agree_flush_texts(struct vpn_session *s, mono_ms now);
 

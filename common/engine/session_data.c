@@ -84,12 +84,26 @@ static bool worn(struct vpn_session *s)
 	return s->renegotiate_now;
 }
 
+/* Before any key is borrowed for the batch: making one ends another. */
+static void make_early(const vpn_job *jobs, size_t n, mono_ms now)
+{
+	struct wire_head head;
+
+	for (size_t i = 0; i < n; i++) {
+		struct vpn_session *s = jobs[i].session;
+		if (jobs[i].fate == FATE_NONE && s->negotiation && s->negotiation->state == NEGOTIATION_AGREEING &&
+			wire_read_head(jobs[i].data, jobs[i].len, &head))
+			agree_early(s, head.key_id, now);
+	}
+}
+
 void vpn_open(vpn_job *jobs, size_t n, vpn_ms now)
 {
 	struct data_job data[VPN_BATCH];
 	struct wire_head head;
 
 	CHECK(n <= VPN_BATCH);
+	make_early(jobs, n, now);
 	for (size_t i = 0; i < n; i++) {
 		struct vpn_session *s = jobs[i].session;
 		struct data_key *key = NULL;
@@ -130,7 +144,7 @@ void vpn_open(vpn_job *jobs, size_t n, vpn_ms now)
 		} else {
 			s->bytes_in += jobs[i].len;
 		}
-		jobs[i].attention |= worn(s);
+		jobs[i].attention |= worn(s) || s->events;
 	}
 }
 

@@ -54,7 +54,9 @@ bool session_make_keys(struct vpn_session *s, mono_ms now)
 	span_ms wait = s->endpoint->hand_window;
 	if (s->endpoint->reneg && s->endpoint->reneg / 2 < wait)
 		wait = s->endpoint->reneg / 2;
-	s->send_from = n->first || n->at_once ? now : n->began + wait;
+	/* From now, not from the beginning as stock counts: where acknowledgements are lost, the peer may have its keys much
+	 * later than we have ours. If it is quicker, we see it use them and follow. */
+	s->send_from = n->first || n->at_once ? now : now + wait;
 	k->expires[index] = MONO_NEVER;
 	k->current = (uint8_t)index;
 	k->open = true;

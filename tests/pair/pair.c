@@ -209,6 +209,8 @@ static void deliver(struct pair *p, struct flight *f)
 		serve(p, f->to);
 		return;
 	}
+	if (p->deaf && f->to == SERVER)
+		return;
 	int fate = s ? vpn_session_receive(s, f->bytes, f->len, p->now) : FATE_WRONG_SESSION;
 	p->fates[f->to][fate]++;
 	if (fate == FATE_WRONG_SESSION && f->to == SERVER)

@@ -34,6 +34,7 @@ struct pair {
 	struct flight *flights;
 	unsigned flight_high;
 	bool hold_admission, refuse, renew; /* renew: a stranger may begin anew within the session that is there */
+	bool deaf; /* no control datagram reaches the server */
 	uint32_t peer_id;
 	const char *options[8];
 	unsigned option_count;

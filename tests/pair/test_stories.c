@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Whole stories of a client and a server, without a clock and without a socket. */
+#include "common/engine/session.h"
 #include "tests/pair/pair.h"
 #include "tests/lib/test_pki.h"
 #include "common/tls/tls.h"
@@ -189,6 +190,40 @@ START_TEST(rekeying_by_both_at_once_merges)
 	ck_assert_uint_eq(p->closed[CLIENT] + p->closed[SERVER], 0);
 	ck_assert_uint_eq(p->arrived[CLIENT], 3000);
 	ck_assert_uint_eq(p->arrived[SERVER], 3000);
+}
+END_TEST
+
+/* The server's last message arrives, what acknowledges it does not: the client sends with the new key already. */
+START_TEST(a_client_that_is_ahead_of_its_acknowledgements_is_understood)
+{
+	p->settings[SERVER].reneg_ms = p->settings[CLIENT].reneg_ms = 0;
+	p->quality.delay = 20;
+	pair_start(p);
+	ck_assert(pair_connect(p, 20000));
+	pair_run(p, 1000);
+	vpn_session_renegotiate(p->sessions[SERVER], p->now);
+	for (unsigned i = 0; i < 20000 && !p->rekeyed[CLIENT]; i++) {
+		/* once the client has all, nothing but data gets through to the server */
+		pair_run(p, 1);
+		p->deaf = p->sessions[CLIENT]->negotiation && p->sessions[CLIENT]->negotiation->message_read;
+	}
+	ck_assert_uint_eq(p->rekeyed[CLIENT], 1);
+	ck_assert_uint_eq(p->rekeyed[SERVER], 0);
+	p->sessions[CLIENT]->send_from = p->now;
+	for (uint32_t i = 0; i < 10; i++) {
+		ck_assert_int_eq(pair_send(p, CLIENT, i, 100), FATE_NONE);
+		pair_run(p, 10);
+	}
+	pair_run(p, 50);
+	ck_assert_uint_eq(p->arrived[SERVER], 10);
+	ck_assert_uint_eq(p->rekeyed[SERVER], 1);
+	p->deaf = false;
+	for (unsigned i = 0; i < 10; i++) {
+		ck_assert_int_eq(pair_send(p, SERVER, 0, 100), FATE_NONE);
+		pair_run(p, 10000);
+	}
+	ck_assert_uint_eq(p->closed[SERVER] + p->closed[CLIENT], 0);
+	ck_assert_uint_eq(p->sessions[SERVER]->negotiation->state, NEGOTIATION_ACTIVE);
 }
 END_TEST
 
@@ -579,6 +614,7 @@ int main(void)
 	tcase_add_test(t, rekeying_every_5_seconds_by_the_server_loses_nothing);
 	tcase_add_test(t, rekeying_every_5_seconds_by_the_client_loses_nothing);
 	tcase_add_test(t, rekeying_by_both_at_once_merges);
+	tcase_add_test(t, a_client_that_is_ahead_of_its_acknowledgements_is_understood);
 	tcase_add_loop_test(t, packets_and_bytes_start_a_renegotiation_too, 0, 2);
 	tcase_add_loop_test(t, a_bad_link_does_not_keep_them_apart, 0, 10);
 	tcase_add_loop_test(t, a_server_that_died_goes_on_with_the_same_keys, 0, WRAPPINGS);
