@@ -31,6 +31,8 @@ void renew_after_death(struct vpn_session *s, mono_ms now)
 	if (!s->negotiation)
 		return;
 	s->negotiation->started_by_us = s->negotiation->again = true;
+	/* Our predecessor may have been one that peer had gone on from already (lost_keys), and so without the old key. */
+	s->negotiation->at_once = true;
 	s->spoil_at = now + PATIENCE_MS;
 	s->renegotiate_at = MONO_NEVER;
 	session_note(s, 3, "renegotiation of key %u begins again", k->key_id);
