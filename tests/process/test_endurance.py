@@ -197,12 +197,15 @@ def report(it, events, figures, results, clients, many, nonces, upgraded):
     expect(counters["GIVEN_UP"] == 0, f"{counters['GIVEN_UP']} sessions were lost")
     expect(all(f["duplicates"] == 0 for f in figures), "packets came twice")
     expect(all(not isinstance(r, Failed) for r in results.values()), f"iperf3: {results}")
-    # the limits, and what this machine does to a stream by itself
+    # The limits. They are a quiet machine's: one with more to do than CPUs gets as much more time, and what it did
+    # to a stream by itself.
+    crowd = max(1.0, os.getloadavg()[1] / os.cpu_count())
     spare = max(quiet)
-    for kind, limit in (("kill -9", 100), ("upgrade", 50)):
+    runner.say(f"load {os.getloadavg()[1]:.1f} on {os.cpu_count()} CPUs: limits {crowd:.1f} times the quiet machine's")
+    for kind, usual, worst in (("kill -9", 100, 250), ("upgrade", 50, 250)):
         gaps = found[kind]
-        expect(not gaps or median(gaps) <= limit + spare, f"{kind}: the median gap is {median(gaps):.1f} ms")
-        expect(not gaps or max(gaps) <= 250 + spare, f"{kind}: a gap of {max(gaps):.1f} ms")
+        expect(not gaps or median(gaps) <= usual * crowd + spare, f"{kind}: the median gap is {median(gaps):.1f} ms")
+        expect(not gaps or max(gaps) <= worst * crowd + spare, f"{kind}: a gap of {max(gaps):.1f} ms")
 
 
 if __name__ == "__main__":
