@@ -99,6 +99,8 @@ mkdir {folder}/dev
 mount -t tmpfs none {folder}/dev
 cp -a /dev/null /dev/zero /dev/urandom /dev/net {folder}/dev
 ln -s {folder}/syslog.sock {folder}/dev/log
+mkdir {folder}/dev/shm
+mount --rbind /dev/shm {folder}/dev/shm
 mount --move {folder}/dev /dev
 exec {hub} {config}
 """
