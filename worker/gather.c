@@ -6,9 +6,9 @@
 
 enum {
 	TURNS_LEAST = 5000, /* a second: fewer wakes are cheap, and waiting would find nobody */
-	FEW = 4,	    /* a turn: below it wakes are most of the cost */
-	ENOUGH = 8,	    /* a turn: what a wait aims at */
-	MANY = 16,	    /* a turn: there is work all the time, a wait would waste it */
+	FEW = 8,	    /* a turn: below it wakes are most of the cost */
+	ENOUGH = 12,	    /* a turn: what a wait aims at */
+	MANY = 48,	    /* a turn: there is work all the time, a wait would waste it */
 };
 
 static unsigned next_wait_us(const struct gather *g, uint64_t span_us)

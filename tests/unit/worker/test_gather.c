@@ -61,11 +61,11 @@ END_TEST
 START_TEST(the_more_comes_the_shorter_the_wait)
 {
 	flow(100000, 1, 40);
-	ck_assert_uint_ge(g.wait_us, 60);
-	ck_assert_uint_le(g.wait_us, 90);
+	ck_assert_uint_ge(g.wait_us, 100);
+	ck_assert_uint_le(g.wait_us, 140);
 	flow(200000, 1, 40);
-	ck_assert_uint_ge(g.wait_us, 30);
-	ck_assert_uint_le(g.wait_us, 50);
+	ck_assert_uint_ge(g.wait_us, 50);
+	ck_assert_uint_le(g.wait_us, 70);
 }
 END_TEST
 
