@@ -3,10 +3,11 @@
 
 A module calls main(globals()). Functions named test_* are tests; each gets its folder. @alone: it runs while no other
 does (it measures something, or needs the whole machine). @limit(seconds): how long it may take, 120 if not given.
+@timed: it judges how long something took, which says nothing of a build that a sanitizer slows down (--untimed).
 A test that cannot run here raises Skipped(why). say(text) prints a figure that the reader wants to see also when all
 is well. The last line is 'N passed, N failed, N skipped'; exit status 1 if any failed.
 
-    python3 tests/interop/test_clients.py [part of a name]... [-j N] [-l]
+    python3 tests/interop/test_clients.py [part of a name]... [-j N] [-l] [--untimed]
 """
 import os
 import re
@@ -32,6 +33,11 @@ class Skipped(Exception):
 
 def alone(function):
     function.alone = True
+    return function
+
+
+def timed(function):
+    function.timed = True
     return function
 
 
@@ -139,6 +145,9 @@ def main(names):
         parallel = int(words[at + 1])
         del words[at:at + 2]
     tests = [(n, f) for n, f in names.items() if n.startswith("test_") and callable(f)]
+    if "--untimed" in words:
+        words.remove("--untimed")
+        tests = [(n, f) for n, f in tests if not getattr(f, "timed", False)]
     if "-l" in words:
         print("\n".join(n for n, _ in tests))
         return 0

@@ -66,6 +66,7 @@ def new_in(store, net, index, name):
     return client
 
 
+@runner.timed
 @runner.alone
 @runner.limit(200)
 def test_data_and_handshakes_go_on_until_a_successor_takes_over(folder):
@@ -130,6 +131,7 @@ def test_a_successor_finds_dead_workers_too_and_what_it_cannot_use(folder):
         store.close()
 
 
+@runner.timed
 @runner.limit(120)
 def test_nobody_comes_and_the_clients_are_told_in_time(folder):
     hub.make_pki(folder, ["c0"])

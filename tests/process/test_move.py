@@ -126,12 +126,14 @@ def drained_to_and_fro(folder, steering, turns=10):
         expect([it.row(n)[0] for n in load.names] == slots, "other peer ids")
 
 
+@runner.timed
 @runner.alone
 @runner.limit(200)
 def test_a_worker_is_drained_to_and_fro_and_no_client_notices(folder):
     drained_to_and_fro(folder, "on")
 
 
+@runner.timed
 @runner.alone
 @runner.limit(200)
 def test_the_same_where_the_kernel_does_not_steer(folder):
@@ -198,12 +200,14 @@ def numbers_change(folder, steering):
         it.stop()
 
 
+@runner.timed
 @runner.alone
 @runner.limit(200)
 def test_the_number_of_workers_changes_at_a_reload_and_no_client_notices(folder):
     numbers_change(folder, "on")
 
 
+@runner.timed
 @runner.alone
 @runner.limit(200)
 def test_the_number_changes_where_the_kernel_does_not_steer(folder):

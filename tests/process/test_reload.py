@@ -31,6 +31,7 @@ def anew(client):
     return client.text().count(hub.CONNECTED) - 1 + client.text().count("process restarting")
 
 
+@runner.timed
 @runner.alone
 def test_five_reloads_under_traffic_lose_nobody(folder):
     names = ["c0", "c1", "c2"]

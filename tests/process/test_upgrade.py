@@ -65,6 +65,7 @@ def all_ready(it):
     return all(w["state"] == 2 for w in it.stats().workers)
 
 
+@runner.timed
 @runner.alone
 @runner.limit(240)
 def test_five_upgrades_under_load_and_no_client_notices(folder):

@@ -29,6 +29,7 @@ def started(net, it, names):
     return relay, record, clients
 
 
+@runner.timed
 @runner.alone
 def test_no_client_reconnects_when_workers_are_killed(folder):
     names = [f"c{i}" for i in range(CLIENTS)]
@@ -95,6 +96,7 @@ def test_a_worker_killed_during_handshakes_harms_nobody_else(folder):
         expect(steady.text().count(hub.CONNECTED) == 1, "the first client connected anew")
 
 
+@runner.timed
 @runner.alone
 @runner.limit(240)
 def test_killed_in_the_middle_of_a_renegotiation_the_control_channel_comes_back(folder):
