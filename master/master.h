@@ -37,6 +37,7 @@ enum {
 	SECRET_MS = 3600000,   /* a secret of address proofs counts so long, then once more so long */
 	SEATS_MIN = 4,	       /* room for so many workers at least, however few there are at the start */
 	SILENT_TICKS_MAX = 10, /* a worker whose heart does not beat for so many is ended */
+	CRL_PATIENCE = 5, /* ticks: a file that is being written is not lost yet */
 	DEATH_NOTE_MAX = 640,
 };
 
@@ -140,6 +141,7 @@ struct master {
 	mono_ms alive_at;	    /* the next sign of life; MONO_NEVER */
 	mono_ms status_earliest;    /* not more often than this when clients come and go */
 	struct stat crl_seen;
+	unsigned crl_bad; /* ticks for which the CRL's file is of no use; CRL_PATIENCE + 1: nobody new is let in */
 };
 
 /* supervise.c: into the flight recorder. `text` may be NULL. */
@@ -230,6 +232,10 @@ int reload_plan(struct master *m, FILE *out);
 void crl_watch(struct master *m);
 /* All workers are sent it once more, whatever they have. */
 void crl_resend(struct master *m);
+/* The file has been of no use for so long that whoever may be revoked is kept out. */
+bool crl_lost(const struct master *m);
+/* A configuration was read, and the CRL with it. */
+void crl_reloaded(struct master *m);
 /* Puts into the statistics until when certificate and CRL are good. */
 void publish_dates(struct master *m);
 

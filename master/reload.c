@@ -295,7 +295,7 @@ static void log_change(void *context, const char *directive, enum conf_effect ef
 /* What master, log and helper do differently now, and how many workers there are. */
 static void settings_in_office(struct master *m)
 {
-	memset(&m->crl_seen, 0, sizeof(m->crl_seen));
+	crl_reloaded(m);
 	publish_dates(m);
 	log_configure(m->now.config);
 	manage_reloaded(m);

@@ -95,6 +95,7 @@ _Noreturn static void live_as_worker(struct master *m, unsigned index, int order
 		.steer_pool4_first = m->steering.pool4_first,
 		.steer_pool4_count = m->steering.pool_count,
 		.config = m->now.config,
+		.crl_lost = crl_lost(m),
 		.uid = m->uid,
 		.gid = m->gid };
 

@@ -115,6 +115,7 @@ void reader_hub(const struct reader *reader, struct reader_hub *out)
 	out->pool = h->pool;
 	out->certificate_ends_unix = atomic_load(&h->certificate_ends_unix);
 	out->crl_ends_unix = atomic_load(&h->crl_ends_unix);
+	out->crl_lost_unix = atomic_load(&h->crl_lost_unix);
 	out->pid = atomic_load(&h->pid);
 	out->started_unix = h->started_unix;
 	out->reloaded_unix = atomic_load(&h->reloaded_unix);

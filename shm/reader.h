@@ -19,6 +19,7 @@ struct reader_hub {
 	struct stats_sizes sizes;
 	struct stats_pool pool;
 	unix_s certificate_ends_unix, crl_ends_unix; /* 0: there is none, or it does not say */
+	unix_s crl_lost_unix;			     /* since when the CRL's file is of no use; 0: it is */
 	int64_t pid;
 	unix_s started_unix, reloaded_unix;
 	uint32_t reloads;

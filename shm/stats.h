@@ -69,6 +69,7 @@ struct stats_header {
 	_Atomic unix_s reloaded_unix;
 	_Atomic uint64_t rebalanced; /* sessions that moved because their worker was busy */
 	_Atomic unix_s certificate_ends_unix, crl_ends_unix; /* 0: there is none, or it does not say */
+	_Atomic unix_s crl_lost_unix; /* since when its file is of no use and nobody new is let in; 0: it is */
 };
 _Static_assert(sizeof(struct stats_header) <= STATS_HEADER_LEN, "the header's own pages");
 

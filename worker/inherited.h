@@ -37,6 +37,7 @@ struct inherited {
 	uint32_t steer_pool4_first, steer_pool4_count; /* the pool's first address (host order) and size */
 
 	const struct config *config;
+	bool crl_lost; /* the CRL's file is of no use: nobody new is let in */
 	uid_t uid;
 	gid_t gid;
 };

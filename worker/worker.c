@@ -248,8 +248,12 @@ static void say_update(struct worker *w, const struct order *order)
 	}
 }
 
-static void take_crl(struct worker *w, int fd)
+static void take_crl(struct worker *w, int fd, bool lost)
 {
+	if (lost) {
+		vpn_endpoint_lose_crl(w->endpoint);
+		return;
+	}
 	char error[VPN_ERROR_TEXT];
 	size_t len = 0;
 	ssize_t got;
@@ -312,7 +316,7 @@ static bool take_orders(void *context)
 			w->verb = order.value;
 			break;
 		case ORDER_CRL:
-			take_crl(w, fd);
+			take_crl(w, fd, order.value == 1);
 			break;
 		case ORDER_HELPER:
 			scripts_set_helper(w, fd);
@@ -365,6 +369,8 @@ static bool make_endpoint(struct worker *w)
 		worker_log(w, 0, "worker %u cannot start: %s", w->born->index, error);
 	else if (warning[0] && w->born->index == 0)
 		worker_log(w, 1, "%s", warning);
+	if (w->endpoint && w->born->crl_lost)
+		vpn_endpoint_lose_crl(w->endpoint);
 	return w->endpoint != NULL;
 }
 

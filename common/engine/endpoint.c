@@ -177,6 +177,11 @@ bool vpn_endpoint_set_crl(vpn_endpoint *endpoint, const char *crl_pem, char erro
 	return tls_context_set_crl(endpoint->tls, crl_pem, error);
 }
 
+void vpn_endpoint_lose_crl(vpn_endpoint *endpoint)
+{
+	tls_context_lose_crl(endpoint->tls);
+}
+
 bool vpn_endpoint_revoked(const vpn_endpoint *endpoint, const uint8_t issuer[32], const char *serial)
 {
 	return tls_context_revoked(endpoint->tls, issuer, serial);

@@ -103,6 +103,9 @@ vpn_endpoint *vpn_endpoint_new(const vpn_settings *settings, char error[VPN_ERRO
 void vpn_endpoint_free(vpn_endpoint **endpoint);
 /* A new CRL for negotiations that begin from now on. */
 bool vpn_endpoint_set_crl(vpn_endpoint *endpoint, const char *crl_pem, char error[VPN_ERROR_TEXT]);
+/* There is none any more, although there should be one: new sessions fail until there is another. The old one holds for
+ * those that are there. */
+void vpn_endpoint_lose_crl(vpn_endpoint *endpoint);
 /* Is the certificate of this issuer and serial number (vpn_peer) on the present CRL? For sessions that are there already. */
 bool vpn_endpoint_revoked(const vpn_endpoint *endpoint, const uint8_t issuer[32], const char *serial);
 /* How the clock given to all calls stands to Unix time; call it at start and now and then. */

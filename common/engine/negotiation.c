@@ -37,6 +37,8 @@ struct negotiation *negotiation_new(struct vpn_session *s, uint8_t key_id, bool 
 		!receive_window_init(&n->in, stateless ? 1 : 0) ||
 		(!stateless && !send_window_push(&n->out, own_reset_opcode(s, key_id), NULL, 0, now)))
 		negotiation_free(&n);
+	if (n && !n->first)
+		tls_peer_is_known(n->tls); /* agree.c wants the certificate that it had */
 	return n;
 }
 

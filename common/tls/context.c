@@ -306,7 +306,13 @@ bool tls_context_set_crl(struct tls_context *context, const char *crl_pem, char 
 	context->store = store;
 	crls_free(context->crls);
 	context->crls = crls;
+	context->crl_lost = false;
 	return true;
+}
+
+void tls_context_lose_crl(struct tls_context *context)
+{
+	context->crl_lost = true;
 }
 
 bool tls_context_revoked(const struct tls_context *context, const uint8_t issuer[TLS_FINGERPRINT_LEN], const char *serial)

@@ -52,6 +52,9 @@ struct tls_context *tls_context_new(const struct tls_settings *settings, char er
 void tls_context_free(struct tls_context **context);
 /* Puts another CRL in the place of the old; negotiations that begin later use it. False: not a CRL, nothing changed. */
 bool tls_context_set_crl(struct tls_context *context, const char *crl_pem, char error[TLS_REASON_MAX]);
+/* There should be a CRL and nobody has it: until there is another one every certificate is refused but those of peers that
+ * are known (tls_peer_is_known()). For these the old one holds, and it answers tls_context_revoked(). */
+void tls_context_lose_crl(struct tls_context *context);
 
 /* Is the certificate with this serial number (decimal), whose issuer's name has this digest (struct tls_peer), on a CRL of
  * the context? Whoever made the CRL is not asked here: for sessions that are there already. */
@@ -74,6 +77,8 @@ struct tls_peer {
 struct tls; /* one negotiation */
 
 struct tls *tls_new(struct tls_context *context);
+/* The caller let the peer in before and sees to it that it is the same one again. */
+void tls_peer_is_known(struct tls *);
 void tls_free(struct tls **tls);
 
 enum tls_state {

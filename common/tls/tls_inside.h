@@ -37,6 +37,7 @@ struct tls_context {
 	bool server;
 	STACK_OF(X509) * ca; /* what a new store is built of */
 	STACK_OF(X509_CRL) * crls; /* those of `store`, to be asked; NULL: none */
+	bool crl_lost;		   /* nobody knows who is revoked by now */
 	X509_STORE *store;   /* CA and CRL; each negotiation holds its own reference, so it can be swapped */
 	struct kept_chains *chains; /* that `store` found good; NULL: none are kept */
 	struct peer_policy policy;
@@ -47,6 +48,7 @@ struct tls {
 	SSL *library;
 	BIO *in, *out; /* memory; owned by `library` */
 	enum tls_state state;
+	bool peer_known; /* a lost CRL keeps others out */
 	size_t taken; /* bytes from the peer before TLS_READY */
 	struct tls_peer peer;
 	char description[96], reason[TLS_REASON_MAX];

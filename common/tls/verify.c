@@ -197,7 +197,9 @@ int verify_peer(X509_STORE_CTX *chain, void *unused)
 	int depth = 0;
 	const char *wrong = NULL;
 
-	if (policy->has_ca && !kept_chains_has(tls->context->chains, chain)) {
+	if (tls->context->crl_lost && !tls->peer_known) {
+		wrong = "the CRL is lost, so who is revoked is not known";
+	} else if (policy->has_ca && !kept_chains_has(tls->context->chains, chain)) {
 		X509_STORE_CTX_set_verify_cb(chain, each_certificate);
 		if (X509_verify_cert(chain) != 1) {
 			int error = X509_STORE_CTX_get_error(chain);

@@ -101,6 +101,8 @@ static void write_hub(FILE *out, const struct reader *reader)
 		"When the hub's certificate ends, seconds since 1970.", hub.certificate_ends_unix);
 	expiry(out, "vpnserverd_crl_expiry_timestamp_seconds",
 		"When the revocation list wants to be renewed, seconds since 1970.", hub.crl_ends_unix);
+	family(out, "vpnserverd_crl_lost", "gauge", "1 while the revocation list cannot be used and nobody new is let in.");
+	fprintf(out, "vpnserverd_crl_lost %d\n", hub.crl_lost_unix != 0);
 }
 
 /* -- sessions -- */

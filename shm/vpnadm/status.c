@@ -109,6 +109,9 @@ static void print_hub(const struct view *view, unsigned active, unsigned session
 	fprintf(view->out, "%-12s %.1f %%\n", "handed over", 100 * handover_share(&sums.values));
 	print_end(view, "certificate", hub->certificate_ends_unix);
 	print_end(view, "CRL", hub->crl_ends_unix);
+	if (hub->crl_lost_unix)
+		fprintf(view->out, "%-12s LOST since %s, for %s: nobody new is let in\n", "CRL",
+			show_moment(text, hub->crl_lost_unix), show_span(more, view->now - hub->crl_lost_unix));
 	print_drops(view, &sums.values);
 }
 
@@ -156,7 +159,7 @@ static json_t *hub_json(const struct view *view, unsigned active)
 	for (unsigned i = 0; listeners && i < hub->listener_count; i++)
 		json_array_append_new(listeners, json_text(hub->listeners[i]));
 	return json_pack("{s:o, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:f, "
-			 "s:f, s:o, s:o, s:o}",
+			 "s:f, s:o, s:o, s:o, s:o}",
 		"name", json_text(hub->name), "state", show_life(view->life), "version",
 		json_text(hub->program_version), "pid", (json_int_t)hub->pid, "started",
 		(json_int_t)hub->started_unix, "uptime", (json_int_t)(view->now - hub->started_unix),
@@ -166,7 +169,8 @@ static json_t *hub_json(const struct view *view, unsigned active)
 		"datagrams_in_s", (json_int_t)sums.rates.packets_in, "datagrams_out_s",
 		(json_int_t)sums.rates.packets_out, "cpu_share", sums.rates.cpu_permille / 1000.0,
 		"handover_share", handover_share(&sums.values), "certificate_ends",
-		end_json(hub->certificate_ends_unix), "crl_ends", end_json(hub->crl_ends_unix), "drops",
+		end_json(hub->certificate_ends_unix), "crl_ends", end_json(hub->crl_ends_unix), "crl_lost",
+		end_json(hub->crl_lost_unix), "drops",
 		drops_json(&sums.values));
 }
 

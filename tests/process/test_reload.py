@@ -2,6 +2,7 @@
 """Reload as a transaction, with stock clients: what it will mean is said before, only those lose their session whose
 settings changed, a broken configuration changes nothing."""
 import os
+import re
 import signal
 import sys
 import time
@@ -173,6 +174,47 @@ def test_who_is_revoked_goes_at_once(folder):
         expect("1 must reconnect" in said, said)
         wait_for("c2 is gone", lambda: it.row("c2") is None, 10)
         expect(anew(clients[0]) == 0 and it.row("c0"), "another one went, too")
+
+
+@runner.alone
+def test_a_crl_that_is_lost_keeps_everybody_out_who_is_not_in(folder):
+    """Gone, then broken: who is connected stays, nobody new comes in after a while, and that is seen; then it is there again,
+    and another one, and both count."""
+    hub.make_pki(folder, ["c0", "c1", "c2"])
+    with netns.Net(3, folder) as net:
+        it = hub.Hub(net, hub.hub_config(folder, f"crl-verify {folder}/crl.pem", "keepalive 1 60"))
+        status = lambda: netns.run(hub.VPNADM, "--dir", f"{folder}/run", "status")
+        events = lambda: netns.run(hub.VPNADM, "--dir", f"{folder}/run", "events")
+        first = hub.start_client(net, 0, "c0")
+        hub.wait_connected(first)
+        for trouble in "gone", "broken":
+            os.rename(f"{folder}/crl.pem", f"{folder}/kept.pem")
+            if trouble == "broken":
+                hub.write(folder, "crl.pem", "-----BEGIN X509 CRL-----\nAAAA\n")
+            wait_for(f"{trouble}: the status says so", lambda: re.search("CRL +LOST since", status()), 15)
+            # successors know, too, and c0 agrees on new keys with its own
+            renewed = events().count("new keys were agreed")
+            it.kill_worker(0)
+            it.kill_worker(1)
+            wait_for("all are at work", it.all_ready, 10)
+            wait_for("c0 has new keys", lambda: events().count("new keys were agreed") > renewed, 20)
+            before = len(it.text())
+            second = hub.start_client(net, 1, "c1", log=f"{trouble}.log")
+            wait_for(f"{trouble}: c1 is refused", lambda: "the CRL is lost" in it.text()[before:], 20)
+            expect(hub.CONNECTED not in second.text(), f"{trouble}: c1 came in")
+            second.stop()
+            expect(netns.ping(net.clients[0], "10.77.0.1") == 0 and anew(first) == 0, f"{trouble}: who was there suffers")
+            os.rename(f"{folder}/kept.pem", f"{folder}/crl.pem")
+            wait_for("the status says no more", lambda: "LOST" not in status(), 10)
+            second = hub.start_client(net, 1, "c1", log=f"{trouble}-then.log")
+            hub.wait_connected(second)
+            second.stop()
+        os.rename(f"{folder}/crl.pem", f"{folder}/kept.pem")
+        wait_for("it is lost once more", lambda: "LOST" in status(), 15)
+        hub.revoke(folder, "c0")
+        wait_for("c0 is gone", lambda: it.row("c0") is None, 10)
+        hub.wait_connected(hub.start_client(net, 2, "c2"))
+        expect(events().count("list cannot be used any more") == 3 and events().count("list is there again") == 3, events())
 
 
 @runner.alone

@@ -87,6 +87,7 @@ int worker_run(const struct inherited *in)
 	fake->pids[i] = getpid();
 	fake->verbs[i] = in->config->verb;
 	fake->epochs[i] = in->epoch;
+	fake->crl_losses += in->crl_lost;
 	fake->successors[i] = in->successor;
 	fake->ready[i] = 0;
 	fake->births[i]++;
@@ -133,8 +134,9 @@ int worker_run(const struct inherited *in)
 			fake->restarts++;
 		} else if (order.kind == ORDER_CRL) {
 			struct stat s;
+			fake->crl_losses += order.value == 1 && fd < 0;
 			fake->crl_len = fd >= 0 && fstat(fd, &s) == 0 ? (int)s.st_size : -1;
-			fake->crls++;
+			fake->crls += fd >= 0;
 		}
 		if (fd >= 0)
 			close(fd);

@@ -23,6 +23,7 @@ struct fake {
 	_Atomic int births[HUB_ROOM], pids[HUB_ROOM], ready[HUB_ROOM], verbs[HUB_ROOM];
 	_Atomic int epochs[HUB_ROOM], successors[HUB_ROOM];
 	_Atomic int stop_value, leaves, restarts, crls, crl_len;
+	_Atomic int crl_losses; /* told or born so */
 	_Atomic int signatures;	  /* the keyholder answered */
 	_Atomic int stray_fds;	  /* descriptors that were not announced */
 	_Atomic int secrets;	  /* times that the newest secret of address proofs was another */

@@ -309,6 +309,9 @@ START_TEST(a_crl_that_changed_reaches_the_workers_and_a_broken_one_does_not)
 	put_file("crl.pem", "-----BEGIN X509 CRL-----\nbm90aGluZw==\n-----END X509 CRL-----\n");
 	ck_assert(hub_logs(&hub, "the old one stays in force"));
 	ck_assert_int_eq(fake->crls, 0);
+	ck_assert_int_eq(fake->crl_losses, 0); /* it may be there half */
+	ck_assert(WAIT_FOR(fake->crl_losses == HUB_WORKERS));
+	ck_assert_int_eq(fake->crls, 0);
 
 	const char *revoked[] = { client };
 	char *longer;
@@ -342,9 +345,17 @@ START_TEST(a_crl_that_is_missing_is_told_once_and_one_that_did_not_get_through_i
 	ck_assert(hub_logs(&hub, "Initialization Sequence Completed"));
 	unlink(hub_path(&hub, "crl.pem"));
 	ck_assert(hub_logs(&hub, "cannot be read; the old one stays in force"));
+	ck_assert(WAIT_FOR(fake->crl_losses == HUB_WORKERS));
 	usleep(400000); /* some ticks */
 	const char *told = strstr(hub_log(&hub), "stays in force");
 	ck_assert_ptr_null(strstr(told + 1, "stays in force"));
+	ck_assert_int_eq(fake->crl_losses, HUB_WORKERS);
+	kill(fake->pids[0], SIGKILL); /* its successor is born with it */
+	ck_assert(WAIT_FOR(fake->crl_losses == HUB_WORKERS + 1));
+	put_file("crl.pem", crl);
+	ck_assert(hub_logs(&hub, "is there again, as it was"));
+	ck_assert(WAIT_FOR(fake->crls == HUB_WORKERS));
+	ck_assert_int_eq(fake->crl_len, (int)strlen(crl));
 
 	/* its queue is full: workers that do not listen, and an order that each signal sends */
 	fake->deaf = 1;
@@ -357,7 +368,7 @@ START_TEST(a_crl_that_is_missing_is_told_once_and_one_that_did_not_get_through_i
 	}
 	ck_assert(hub_logs(&hub, "could not be told the new CRL yet"));
 	fake->deaf = 0;
-	ck_assert(WAIT_FOR(fake->crls >= HUB_WORKERS));
+	ck_assert(WAIT_FOR(fake->crls >= 2 * HUB_WORKERS));
 	ck_assert_int_eq(fake->crl_len, (int)strlen(longer));
 	hub_clean(&hub);
 	free(ca);

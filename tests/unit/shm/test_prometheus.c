@@ -57,6 +57,10 @@ START_TEST(counters_and_fates_have_a_line_for_each_worker)
 	ck_assert(says("vpnserverd_max_clients 50"));
 	ck_assert(says("vpnserverd_certificate_expiry_timestamp_seconds 1234567890"));
 	ck_assert(says("vpnserverd_crl_expiry_timestamp_seconds 1234567891"));
+	ck_assert(says("vpnserverd_crl_lost 0"));
+	atomic_store(&stats->header->crl_lost_unix, 1234567892);
+	write_page(reader, false);
+	ck_assert(says("vpnserverd_crl_lost 1"));
 	ck_assert(says("vpnserverd_link_in_bytes_total{worker=\"0\"} 0"));
 	ck_assert(says("vpnserverd_link_in_bytes_total{worker=\"1\"} 1234"));
 	ck_assert(says("# TYPE vpnserverd_worker_sessions gauge"));

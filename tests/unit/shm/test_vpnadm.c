@@ -278,6 +278,15 @@ START_TEST(status_counts_clients_and_says_what_ends_when)
 	atomic_store(&stats->header->crl_ends_unix, 0); /* there is none */
 	json = json_of(dir, "status --json");
 	ck_assert(json_is_null(json_object_get(json_object_get(json, "hub"), "crl_ends")));
+	ck_assert(json_is_null(json_object_get(json_object_get(json, "hub"), "crl_lost")));
+	json_decref(json);
+	ck_assert_int_eq(vpnadm(dir, "status"), 0);
+	ck_assert(!says("CRL          LOST"));
+	atomic_store(&stats->header->crl_lost_unix, 1234567890);
+	ck_assert_int_eq(vpnadm(dir, "status"), 0);
+	ck_assert(says("CRL          LOST since 2009-02-1"));
+	json = json_of(dir, "status --json");
+	ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(json, "hub"), "crl_lost")), 1234567890);
 	json_decref(json);
 	stats_detach(&stats);
 	remove_directory(dir);

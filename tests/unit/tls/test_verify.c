@@ -290,6 +290,54 @@ START_TEST(a_new_crl_counts_for_later_negotiations_only)
 }
 END_TEST
 
+START_TEST(a_lost_crl_refuses_everybody_until_there_is_another)
+{
+	char *crl = crl_make(&ca, &bob, 5), error[TLS_REASON_MAX];
+	struct tls_settings c = settings_of(false, &ca, &alice), s = settings_of(true, &ca, &hub);
+	s.crl_pem = crl;
+	struct pair pair = pair_new(&c, &s);
+	pair_run(&pair); /* so her chain was found good once, too */
+	ck_assert_int_eq(tls_step(pair.server), TLS_READY);
+	for (int found = 0; found < 2; found++) {
+		if (found)
+			ck_assert(tls_context_set_crl(pair.server_context, crl, error));
+		else
+			tls_context_lose_crl(pair.server_context);
+		tls_free(&pair.client);
+		tls_free(&pair.server);
+		pair.client = tls_new(pair.client_context);
+		pair.server = tls_new(pair.server_context);
+		pair_run(&pair);
+		ck_assert_int_eq(tls_step(pair.server), found ? TLS_READY : TLS_FAILED);
+		if (!found)
+			assert_contains(tls_reason(pair.server), "the CRL is lost");
+	}
+	struct tls_peer peer;
+	pair_free(&pair);
+	/* for whoever is in already the old one holds */
+	for (int is_bob = 0; is_bob < 2; is_bob++) {
+		struct tls_settings who = settings_of(false, &ca, is_bob ? &bob : &alice);
+		pair = pair_new(&who, &s);
+		tls_context_lose_crl(pair.server_context);
+		tls_peer_is_known(pair.server);
+		pair_run(&pair);
+		ck_assert_int_eq(tls_step(pair.server), is_bob ? TLS_FAILED : TLS_READY);
+		if (is_bob)
+			assert_contains(tls_reason(pair.server), "revoked");
+		pair_free(&pair);
+	}
+	struct tls_settings b = settings_of(false, &ca, &bob);
+	s.crl_pem = NULL;
+	pair = pair_met(&b, &s);
+	tls_peer(pair.server, &peer);
+	ck_assert(tls_context_set_crl(pair.server_context, crl, error));
+	tls_context_lose_crl(pair.server_context);
+	ck_assert(tls_context_revoked(pair.server_context, peer.issuer, peer.serial));
+	pair_free(&pair);
+	free(crl);
+}
+END_TEST
+
 START_TEST(a_session_that_is_there_already_can_be_asked_about)
 {
 	struct identity stranger = identity_make("Other CA", IDENTITY_CA, NULL);
@@ -556,6 +604,7 @@ int main(void)
 	tcase_add_test(cases, a_crl_forged_with_another_key_refuses_everybody);
 	tcase_add_test(cases, an_intermediate_ca_needs_no_crl_of_the_root_but_heeds_one);
 	tcase_add_test(cases, a_new_crl_counts_for_later_negotiations_only);
+	tcase_add_test(cases, a_lost_crl_refuses_everybody_until_there_is_another);
 	tcase_add_test(cases, a_session_that_is_there_already_can_be_asked_about);
 	tcase_add_test(cases, a_server_certificate_is_not_taken_from_a_client);
 	tcase_add_test(cases, a_client_that_wants_server_usage_refuses_other_certificates);
