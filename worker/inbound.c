@@ -16,6 +16,23 @@ static void inbound_settle(struct worker *w, struct packet *p, unsigned owner)
 		session_welcome(w, p->peer);
 }
 
+/* The session of a control packet. A stranger's may have been opened by a datagram before it in the same batch: a client
+ * whose first message takes several sends them all at once. */
+static struct session *inbound_session(struct worker *w, struct packet *p)
+{
+	uint32_t slot, generation;
+	unsigned owner;
+
+	if (p->peer != PEER_NONE)
+		return session_find(w, p->peer, p->generation);
+	struct session *s = session_by_address(w, &p->peer_address, &slot, &generation, &owner);
+	if (s) {
+		p->peer = slot;
+		p->generation = generation;
+	}
+	return s;
+}
+
 /* A stranger. Who is drained opens no session, but knows who does. */
 static void inbound_stranger(struct worker *w, struct packet *p)
 {
@@ -91,7 +108,7 @@ static void inbound_control(struct worker *w, struct batch *b)
 
 		if (p->fate != FATE_NONE || !wire_is_control(p->at[0] >> 3))
 			continue;
-		s = p->peer == PEER_NONE ? NULL : session_find(w, p->peer, p->generation);
+		s = inbound_session(w, p);
 		if (!s && p->peer != PEER_NONE)
 			p->fate = FATE_STALE;
 		else if (s && s->active)

@@ -462,6 +462,15 @@ def test_tls_crypt_v2_with_and_without_cookies(folder):
 
 # -- options --
 
+def test_a_hello_in_many_datagrams_needs_no_second_try(folder):
+    """As one with a post-quantum key share does: what comes behind the datagram that opens the session belongs to it."""
+    with setting(folder, ["c0", "c1", "c2", "c3"]) as (net, it):
+        clients = [start_client(net, i, f"c{i}", "max-packet-size 160") for i in range(4)]
+        hub.wait_connected(*clients)
+        expect(it.counters()["COOKIE_BAD"] == 0, f"{it.counters()['COOKIE_BAD']} datagrams of them were a stranger's")
+        expect(it.counters()["HANDSHAKES_STARTED"] == 4, f"{it.counters()['HANDSHAKES_STARTED']} handshakes for 4 clients")
+
+
 def test_without_steering_other_workers_hand_over(folder):
     names = [f"c{i}" for i in range(4)]
     with setting(folder, names, "hub.steering off", "client-to-client") as (net, it):

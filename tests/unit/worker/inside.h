@@ -34,13 +34,16 @@ static struct client clients[CLIENTS];
 static struct batch batch;
 static uint8_t room[BATCH_MAX][FROM + BYTES + 64];
 
-static inline vpn_endpoint *endpoint(bool server)
+/* `max_packet_size` 0: as it comes. */
+static inline vpn_endpoint *endpoint(bool server, unsigned max_packet_size)
 {
 	const struct test_pki *pki = test_pki();
 	char error[VPN_ERROR_TEXT], warning[VPN_ERROR_TEXT];
 	vpn_settings s;
 
 	vpn_settings_default(&s, server);
+	if (max_packet_size)
+		s.max_packet_size = max_packet_size;
 	s.ca_pem = pki->ca_cert;
 	s.cert_pem = server ? pki->server_cert : pki->client_cert;
 	s.key_pem = server ? pki->server_key : pki->client_key;
@@ -101,8 +104,8 @@ static inline void set_up(void)
 		0);
 	w.links = &link_of_hub;
 	w.link_count = 1;
-	w.endpoint = endpoint(true);
-	client_endpoint = endpoint(false);
+	w.endpoint = endpoint(true, 0);
+	client_endpoint = endpoint(false, 0);
 	for (unsigned i = 0; i < CLIENTS; i++) {
 		clients[i].fd = udp_socket(AF_INET, loopback4, &clients[i].at);
 		clients[i].session = vpn_session_connect(client_endpoint, NULL, w.now);

@@ -57,6 +57,27 @@ START_TEST(one_address_at_two_listeners_is_two_clients)
 }
 END_TEST
 
+/* A hello with a post-quantum key share takes two datagrams, which arrive together: the first opens the session that the
+ * second belongs to. */
+START_TEST(a_hello_in_several_datagrams_of_one_batch_opens_a_session)
+{
+	struct client *c = &clients[0];
+	uint64_t before;
+
+	vpn_session_free(&c->session, true);
+	vpn_endpoint_free(&client_endpoint);
+	client_endpoint = endpoint(false, 250);
+	c->session = vpn_session_connect(client_endpoint, NULL, w.now);
+	client_speaks(c);
+	client_hears(c);
+	before = counters.fates[FATE_CONSUMED];
+	client_speaks(c);
+	ck_assert_ptr_nonnull(session_at(c));
+	ck_assert_uint_ge(counters.fates[FATE_CONSUMED], before + 2);
+	ck_assert_uint_eq(counters.fates[FATE_COOKIE_BAD], 0);
+}
+END_TEST
+
 /* Whoever was judged by the old list and is not active yet when the master looks would come in by it. */
 START_TEST(a_new_crl_ends_whom_it_lists_and_who_is_not_in_yet)
 {
@@ -844,6 +865,7 @@ int main(void)
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_test(t, a_float_ends_a_session_whose_packets_are_in_the_same_batch);
 	tcase_add_test(t, one_address_at_two_listeners_is_two_clients);
+	tcase_add_test(t, a_hello_in_several_datagrams_of_one_batch_opens_a_session);
 	tcase_add_test(t, a_new_crl_ends_whom_it_lists_and_who_is_not_in_yet);
 	tcase_add_test(t, a_proof_does_not_open_sessions_without_end);
 	tcase_add_test(t, strangers_do_not_fill_the_log);
