@@ -40,7 +40,7 @@ static bool replace_older(struct worker *w, struct session *s, uint32_t *lease)
 		if (!peers_read(w->shm, other, &row)) {
 			/* Being written. A handshake looks for us next; one that is active looked long ago. */
 			if (peers_word(w->shm, other, &word) && word.state == PEER_ACTIVE)
-				handover_end(w, other, word.generation, word.owner, END_REPLACED);
+				handover_end(w, other, word.generation, word.owner, END_REPLACED, NULL);
 			continue;
 		}
 		if (row.identity.client_id > s->identity.client_id)
@@ -52,7 +52,7 @@ static bool replace_older(struct worker *w, struct session *s, uint32_t *lease)
 			mine->why = EVENT_WHY_REPLACED;
 			session_end(w, mine, "replaced by a new connection of the same name");
 		} else {
-			handover_end(w, other, row.generation, row.owner, END_REPLACED);
+			handover_end(w, other, row.generation, row.owner, END_REPLACED, NULL);
 		}
 	}
 	return true;

@@ -4,6 +4,7 @@
 #include "worker/internal.h"
 
 #include "shm/handover_ring.h"
+#include "worker/orders.h"
 
 #include <string.h>
 
@@ -34,15 +35,22 @@ void handover_give(struct worker *w, struct packet *p, unsigned kind, unsigned o
 	p->fate = FATE_HANDED_OVER;
 }
 
-void handover_end(struct worker *w, uint32_t slot, uint32_t generation, unsigned owner, unsigned reason)
+void handover_end(struct worker *w, uint32_t slot, uint32_t generation, unsigned owner, unsigned reason,
+	const char *text)
 {
 	struct ring ring = ring_between(w->shm, w->born->index, owner);
 	struct ring_item item;
+	size_t len = text ? strlen(text) : 0;
+	bool room = ring.ends && ring_reserve(ring, (uint32_t)len, &item);
 
-	/* Readers stop believing in it at once; the owner tidies up when it hears of it, or at ping-restart. */
-	peers_set_state(w->shm, slot, generation, PEER_CLOSING);
-	if (!ring.ends || !ring_reserve(ring, 0, &item))
+	/* Readers stop believing in it at once, unless its client is to be told; the owner tidies up when it hears of it, or at
+	 * its next look. */
+	if (!room || reason < END_SETTINGS)
+		peers_set_state(w->shm, slot, generation, PEER_CLOSING);
+	if (!room)
 		return;
+	if (len)
+		memcpy(item.payload, text, len);
 	item.kind = HANDOVER_END;
 	item.slot = slot;
 	item.generation = generation;
@@ -69,8 +77,15 @@ void handover_moved(struct worker *w, uint32_t slot, uint32_t generation, unsign
 
 static void end_session(struct worker *w, const struct ring_item *item)
 {
+	char text[ORDER_TEXT_MAX + 1];
+	size_t len = item->len < ORDER_TEXT_MAX ? item->len : ORDER_TEXT_MAX;
 	struct session *s = session_find(w, item->slot, item->generation);
-	if (s) {
+
+	if (item->reason >= END_SETTINGS) {
+		memcpy(text, item->payload, len);
+		text[len] = '\0';
+		moving_end(w, item->slot, item->generation, item->reason, len ? text : NULL);
+	} else if (s) {
 		s->why = item->reason == END_REPLACED ? EVENT_WHY_REPLACED : EVENT_WHY_ADDRESS_TAKEN;
 		session_end(w, s, item->reason == END_REPLACED ? "replaced by a new connection of the same name" :
 								 "its address belongs to another session now");

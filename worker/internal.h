@@ -224,6 +224,9 @@ void admit_withdraw(struct worker *w, struct session *s);
 void moving_begin(struct worker *w, unsigned to, const struct order *order);
 /* Those whose time has come; sets w->move_look_at. */
 void moving_go_on(struct worker *w);
+/* Ends a session by order, of ours or by now of another worker; `text`: what its client is told, NULL: what goes with `how`
+ * (enum end_reason). */
+void moving_end(struct worker *w, uint32_t slot, uint32_t generation, unsigned how, const char *text);
 /* The session ends, or stays. */
 void moving_forget(struct session *s, struct worker *w);
 
@@ -297,14 +300,16 @@ void later_clear(struct worker *w);
 
 /* -- handover.c -- */
 void handover_give(struct worker *w, struct packet *p, unsigned kind, unsigned owner);
-/* Asks another worker to end a session. */
-void handover_end(struct worker *w, uint32_t slot, uint32_t generation, unsigned owner, unsigned reason);
+/* Asks another worker to end a session; `text` may be NULL. */
+void handover_end(struct worker *w, uint32_t slot, uint32_t generation, unsigned owner, unsigned reason,
+	const char *text);
 /* What the others gave us so far. */
 void handover_look(struct worker *w);
 void handover_take(void *worker);
 /* Tells another worker of a session that it has from now on. */
 void handover_moved(struct worker *w, uint32_t slot, uint32_t generation, unsigned owner);
-enum end_reason { END_REPLACED = 1, END_FLOATED = 2 };
+/* From END_SETTINGS on by order: the client is told, and has a moment to answer. */
+enum end_reason { END_REPLACED = 1, END_FLOATED, END_SETTINGS, END_REVOKED, END_KILLED, END_REASONS };
 
 /* -- publish.c -- */
 /* Into the flight recorder; `text` may be NULL. */

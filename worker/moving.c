@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Our sessions to other workers, on the master's order.
+ * Our sessions to other workers, on the master's order; and orders to end one, which follow it there.
  *
  *   marked ──at rest──> steered ──MOVE_SETTLE_MS──> given: engine closed, owner changed, new owner told
  *      ^ └──MOVE_PATIENCE_MS──> stays      │ not at rest any more
@@ -129,4 +129,33 @@ void moving_go_on(struct worker *w)
 			next = mono_earlier(next, s->move_at ? s->move_at : w->now + MOVE_RETRY_MS);
 	}
 	w->move_look_at = next;
+}
+
+/* -- orders to end one -- */
+
+void moving_end(struct worker *w, uint32_t slot, uint32_t generation, unsigned how, const char *text)
+{
+	static const struct {
+		unsigned why;
+		const char *text, *reason;
+	} endings[END_REASONS] = {
+		[END_SETTINGS] = { EVENT_WHY_SETTINGS, "RESTART", "its settings changed" },
+		[END_REVOKED] = { EVENT_WHY_REVOKED, "AUTH_FAILED", "its certificate is revoked, or not listed any more" },
+		[END_KILLED] = { EVENT_WHY_KILLED, "RESTART", "ended by an administrator" },
+	};
+	uint32_t now = 0;
+	unsigned owner = peers_owner(w->shm, slot, &now);
+
+	if (owner == WORKER_NONE || now != generation || how >= END_REASONS || !endings[how].text)
+		return;
+	if (owner == w->born->index)
+		session_welcome(w, slot); /* it may be ours for a moment only */
+	struct session *s = session_find(w, slot, generation);
+	if (s) {
+		s->why = endings[how].why;
+		vpn_session_close(s->engine, text ? text : endings[how].text, endings[how].reason, STOP_LINGER_MS, w->now);
+		control_serve(w, s);
+	} else if (owner != w->born->index) {
+		handover_end(w, slot, generation, owner, how, text); /* it moved since the master looked */
+	}
 }

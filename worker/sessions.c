@@ -296,7 +296,7 @@ static bool take_from_other(struct worker *w, struct session *s, const struct li
 		mine->why = EVENT_WHY_ADDRESS_TAKEN;
 		session_end(w, mine, "its address belongs to another session now");
 	} else {
-		handover_end(w, other, other_generation, row.owner, END_FLOATED);
+		handover_end(w, other, other_generation, row.owner, END_FLOATED, NULL);
 	}
 	return true;
 }

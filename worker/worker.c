@@ -190,22 +190,18 @@ void worker_stop(struct worker *w, int how, const char *why)
 	stop_sessions(w, how == 0 ? NULL : how == 2 ? "RESTART,[N]" : "RESTART", why);
 }
 
-/* Not ours (any more), or gone: nothing to do. The client may answer for a moment, then it is over. */
 static void kill_session(struct worker *w, const struct order *order)
 {
 	char text[ORDER_TEXT_MAX + 1];
 	struct order_session wanted;
 	size_t len;
 	const char *said = order_session_read(order, &wanted, &len);
-	struct session *s = said ? session_find(w, wanted.slot, wanted.generation) : NULL;
 
-	if (!s)
+	if (!said)
 		return;
 	memcpy(text, said, len);
 	text[len] = '\0';
-	s->why = EVENT_WHY_KILLED;
-	vpn_session_close(s->engine, text, "ended by an administrator", STOP_LINGER_MS, w->now);
-	control_serve(w, s);
+	moving_end(w, wanted.slot, wanted.generation, END_KILLED, text);
 }
 
 static void follow_session(struct worker *w, const struct order *order)
@@ -219,18 +215,12 @@ static void follow_session(struct worker *w, const struct order *order)
 
 static void end_sessions(struct worker *w, const struct order *order)
 {
-	bool refused = order->value == ORDER_END_REFUSED;
 	struct order_session which;
 
 	for (size_t at = 0; at + sizeof(which) <= order->len; at += sizeof(which)) {
 		memcpy(&which, order->text + at, sizeof(which));
-		struct session *s = session_find(w, which.slot, which.generation);
-		if (!s)
-			continue; /* another worker's, or over */
-		s->why = refused ? EVENT_WHY_REVOKED : EVENT_WHY_SETTINGS;
-		vpn_session_close(s->engine, refused ? "AUTH_FAILED" : "RESTART",
-			refused ? "its certificate is revoked, or not listed any more" : "its settings changed", STOP_LINGER_MS, w->now);
-		control_serve(w, s);
+		moving_end(w, which.slot, which.generation,
+			order->value == ORDER_END_REFUSED ? END_REVOKED : END_SETTINGS, NULL);
 	}
 }
 

@@ -517,6 +517,57 @@ START_TEST(the_periodic_look_finds_what_nobody_told_of)
 }
 END_TEST
 
+/* The master ordered it of the owner that it saw. Round 0: the new owner has taken it up already; 1: not yet; 2: it is with
+ * a third by then, here the first again; 3: there is no room in the ring, and it ends without a word. */
+START_TEST(an_order_to_end_a_session_follows_it_to_its_new_owner)
+{
+	config.duplicate_cn = true;
+	connect_client(&clients[0]);
+	connect_client(&clients[1]);
+	run(&clients[0], 1000);
+	struct session *s = session_at(&clients[0]);
+	uint32_t slot = s->slot, generation = s->generation;
+	struct ring ring = ring_between(w.shm, 0, 1);
+	struct ring_item item;
+
+	sessions_free(&w, true);
+	ck_assert(peers_move_owner(w.shm, slot, generation, 0, 1));
+	moving_end(&w, slot, generation + 1, END_REVOKED, NULL); /* another tenant's */
+	moving_end(&w, SLOTS + 7, generation, END_REVOKED, NULL);
+	moving_end(&w, slot, generation, END_REASONS, NULL);
+	moving_end(&w, slot, generation, END_FLOATED, NULL); /* no order's business */
+	ck_assert(ring_empty(ring));
+	while (_i == 3 && ring_reserve(ring, 0, &item)) {
+		item.kind = HANDOVER_MOVED;
+		ring_commit(ring, &item);
+	}
+	moving_end(&w, slot, generation, END_REVOKED, _i == 1 ? "AUTH_FAILED,as said" : NULL);
+	ck_assert_uint_eq(w.session_count, 0);
+	ck_assert(!ring_empty(ring));
+	if (_i == 2) {
+		ck_assert(peers_move_owner(w.shm, slot, generation, 1, 0));
+		become(1, 2);
+		handover_look(&w);
+		ck_assert_uint_eq(w.session_count, 0);
+		become(0, 3);
+	} else {
+		become(1, 2);
+		if (_i == 0)
+			session_welcome(&w, slot);
+		ck_assert_uint_eq(w.session_count, _i == 0);
+	}
+	handover_look(&w);
+	sessions_tidy(&w);
+	ck_assert_uint_eq(w.session_count, _i == 3 ? 0 : _i == 2 ? 2 : 1); /* 2: the other client's was there all the time */
+	run(&clients[0], 4000);
+	ck_assert_ptr_null(session_find(&w, slot, generation));
+	ck_assert(!peers_live(w.shm, slot, generation));
+	if (_i != 3)
+		ck_assert(!vpn_session_is_open(clients[0].session));
+	ck_assert(vpn_session_is_open(clients[1].session));
+}
+END_TEST
+
 /* A renegotiation that the client does not answer: it would lose it. */
 START_TEST(in_the_middle_of_a_negotiation_nobody_moves)
 {
@@ -883,6 +934,7 @@ int main(void)
 	tcase_add_test(t, a_session_moves_and_the_new_owner_hears_of_it);
 	tcase_add_test(t, the_first_packet_tells_the_new_owner_if_nothing_else_does);
 	tcase_add_test(t, the_periodic_look_finds_what_nobody_told_of);
+	tcase_add_loop_test(t, an_order_to_end_a_session_follows_it_to_its_new_owner, 0, 4);
 	tcase_add_test(t, in_the_middle_of_a_negotiation_nobody_moves);
 	tcase_add_test(t, who_does_not_come_to_rest_stays_in_the_end);
 	tcase_add_test(t, nonsense_in_an_order_moves_nobody);
