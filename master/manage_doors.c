@@ -7,6 +7,7 @@
 #include "master/runtime.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -29,12 +30,58 @@ static bool somebody_answers(const struct sockaddr_un *name)
 	return answers;
 }
 
-/* What a dead hub left goes; a living one's, and whatever is no socket, stays: then bind() fails. */
+/* What a dead hub left goes; a living one's, and whatever is no socket, stays: then bind() fails. The folder is looked up
+ * once, so what is looked at is what goes. */
 static void remove_stale(const struct sockaddr_un *name)
 {
+	char folder[sizeof(name->sun_path)];
 	struct stat there;
-	if (lstat(name->sun_path, &there) == 0 && S_ISSOCK(there.st_mode) && !somebody_answers(name))
-		unlink(name->sun_path);
+	const char *slash = strrchr(name->sun_path, '/'), *last = slash ? slash + 1 : name->sun_path;
+	snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(last - name->sun_path) : 1, slash ? name->sun_path : ".");
+	int at = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (at < 0)
+		return;
+	if (fstatat(at, last, &there, AT_SYMLINK_NOFOLLOW) == 0 && S_ISSOCK(there.st_mode) && !somebody_answers(name))
+		unlinkat(at, last, 0);
+	close(at);
+}
+
+/* Is what stands there (`node`, O_PATH) the file of our socket? Whoever may write in its folder could have put something
+ * else in its place, so it is called: the call must arrive here. */
+static bool is_ours(int listening, int node)
+{
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	snprintf(name.sun_path, sizeof(name.sun_path), "/proc/self/fd/%d", node);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), caller;
+	bool arrived = false;
+	if (fd >= 0 && connect(fd, (const struct sockaddr *)&name, sizeof(name)) == 0)
+		while (!arrived && (caller = accept4(listening, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+			struct ucred who;
+			socklen_t len = sizeof(who);
+			arrived = getsockopt(caller, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 && who.pid == getpid();
+			close(caller);
+		}
+	if (fd >= 0)
+		close(fd);
+	return arrived;
+}
+
+/* Owner and mode of our socket's file, by a descriptor of it: no name is followed. 0 or a negative errno. */
+static int give_away(int listening, const char *path, uid_t owner, gid_t group, mode_t mode)
+{
+	char link[32];
+	int node = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC), error = 0;
+	if (node < 0)
+		return -errno;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", node);
+	if (!is_ours(listening, node))
+		error = -EEXIST;
+	else if ((owner != (uid_t)-1 || group != (gid_t)-1) && fchownat(node, "", owner, group, AT_EMPTY_PATH) < 0)
+		error = -errno;
+	else if (chmod(link, mode) < 0)
+		error = -errno;
+	close(node);
+	return error;
 }
 
 /* Nobody but us may open it before its owner and mode are right: the umask is 077. */
@@ -56,19 +103,16 @@ static int listen_unix(struct door *door, const char *path, uid_t owner, gid_t g
 	mode_t before = umask(077);
 	error = bind(fd, (struct sockaddr *)&name, sizeof(name)) < 0 ? -errno : 0;
 	umask(before);
-	if (!error) {
-		strcpy(door->path, path);
-		if (((owner != (uid_t)-1 || group != (gid_t)-1) && chown(path, owner, group) < 0) ||
-			chmod(path, mode) < 0 || listen(fd, BACKLOG) < 0)
-			error = -errno;
-	}
+	bool bound = !error;
+	if (!error)
+		error = listen(fd, BACKLOG) < 0 ? -errno : give_away(fd, path, owner, group, mode);
 	if (error) {
-		if (door->path[0])
-			unlink(door->path);
-		door->path[0] = '\0';
+		if (bound && error != -EEXIST) /* else what stands there is another's */
+			unlink(path);
 		close(fd);
 		return error;
 	}
+	strcpy(door->path, path);
 	door->fd = fd;
 	return 0;
 }

@@ -15,6 +15,8 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,6 +29,24 @@ static struct manage g;
 static struct manage_client *c;
 static int worker_end[2];
 static mono_ms now = 1000000;
+
+/* Puts another file in the place of a socket's as soon as it is there. */
+static struct quick {
+	const char *path, *other; /* path NULL: nothing */
+	bool as_link;
+} quick;
+
+int bind(int fd, const struct sockaddr *address, socklen_t len)
+{
+	const struct sockaddr_un *name = (const struct sockaddr_un *)address;
+	int result = (int)syscall(SYS_bind, fd, address, len);
+	if (result == 0 && quick.path && address->sa_family == AF_UNIX && strcmp(name->sun_path, quick.path) == 0) {
+		unlink(quick.path);
+		if (quick.as_link ? symlink(quick.other, quick.path) : rename(quick.other, quick.path))
+			_exit(9);
+	}
+	return result;
+}
 
 static void set_up(void)
 {
@@ -777,6 +797,49 @@ START_TEST(another_account_may_not_use_the_control_socket)
 }
 END_TEST
 
+/* Somebody may write in the folder, and is quick: what was bound is something else a moment later. */
+START_TEST(what_somebody_put_in_the_sockets_place_is_not_given_away)
+{
+	if (geteuid() != 0)
+		return;
+	char path[100], victim[100];
+	struct stat is;
+	open_real();
+	strcpy(victim, in_dir("victim"));
+	strcpy(path, in_dir("m.sock"));
+	config.management.path = path;
+	config.management.client_user = "nobody";
+	for (int kind = 0; kind < 3; kind++) {
+		int other = -1;
+		struct sockaddr_un name = { .sun_family = AF_UNIX };
+		strcpy(name.sun_path, victim);
+		if (kind == 2) { /* a socket of root's, too, and a living one */
+			other = socket(AF_UNIX, SOCK_STREAM, 0);
+			ck_assert_int_eq(syscall(SYS_bind, other, &name, sizeof(name)), 0);
+			ck_assert_int_eq(listen(other, 5), 0);
+		} else {
+			close(open(victim, O_CREAT | O_WRONLY, 0600));
+		}
+		ck_assert_int_eq(chmod(victim, 0600), 0);
+		quick = (struct quick){ .path = path, .other = victim, .as_link = kind == 0 };
+		ck_assert_int_ne(manage_open(&m), 0);
+		manage_close(&m);
+		quick.path = NULL;
+		ck_assert_int_eq(lstat(kind == 0 ? victim : path, &is), 0);
+		ck_assert_uint_eq(is.st_uid, 0);
+		ck_assert_uint_eq(is.st_mode & 0777, 0600);
+		if (other >= 0)
+			close(other);
+		unlink(victim);
+		unlink(path);
+	}
+	ck_assert_int_eq(manage_open(&m), 0);
+	ck_assert_int_eq(stat(path, &is), 0);
+	ck_assert_uint_eq(is.st_uid, 65534);
+	close_real();
+}
+END_TEST
+
 START_TEST(the_directives_user_and_group_must_both_be_right)
 {
 	if (geteuid() != 0)
@@ -836,6 +899,7 @@ int main(void)
 	tcase_add_test(tcase, a_reader_that_stops_is_dropped_and_the_hub_does_not_wait);
 	tcase_add_test(tcase, who_says_quit_or_goes_gets_its_answers_first);
 	tcase_add_test(tcase, another_account_may_not_use_the_control_socket);
+	tcase_add_test(tcase, what_somebody_put_in_the_sockets_place_is_not_given_away);
 	tcase_add_test(tcase, the_directives_user_and_group_must_both_be_right);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
