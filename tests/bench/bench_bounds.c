@@ -1,15 +1,26 @@
 /* SPDX-License-Identifier: MIT
- * What is not ours to make faster, on this machine: what a thread pays for each time it sleeps and is woken, and what the
+ * What is not ours to make faster, on this machine: what a thread pays for each time it sleeps and is
+ * woken, and what the
  * TLS library takes for the signatures and the key agreement of a handshake. */
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
 
+#include <pthread.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <time.h>
+#include <unistd.h>
+
+static void fail(const char *what)
+{
+	fprintf(stderr, "%s does not work\n", what);
+	exit(1);
+}
 
 static double cpu_us(void)
 {
@@ -30,10 +41,81 @@ static void sleeps(unsigned us)
 	printf("a sleep of %u us with its wake: %.1f us of CPU\n", us, (cpu_us() - began) / TIMES);
 }
 
-static void fail(const char *what)
+
+enum { WAKES = 5000 };
+
+struct echo {
+	int cpu, to, from;
+};
+
+static void stay_on(int cpu)
 {
-	fprintf(stderr, "%s does not work\n", what);
-	exit(1);
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set) < 0)
+		fail("staying on a CPU");
+}
+
+static void pass_on(int from, int to)
+{
+	uint64_t count = 1;
+
+	if (read(from, &count, sizeof(count)) != sizeof(count) || write(to, &count, sizeof(count)) != sizeof(count))
+		fail("an event");
+}
+
+static void *echo(void *argument)
+{
+	const struct echo *e = argument;
+
+	stay_on(e->cpu);
+	for (unsigned i = 0; i < WAKES; i++)
+		pass_on(e->to, e->from);
+	return NULL;
+}
+
+/* Two threads that wake each other in turn. */
+static void wakes(int here, int there)
+{
+	struct echo e = { there, eventfd(0, 0), eventfd(0, 0) };
+	const uint64_t one = 1;
+	struct timespec from, to;
+	pthread_t other;
+
+	if (e.to < 0 || e.from < 0)
+		fail("eventfd");
+	stay_on(here);
+	double began = cpu_us();
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	if (write(e.from, &one, sizeof(one)) != sizeof(one) || pthread_create(&other, NULL, echo, &e) != 0)
+		fail("a thread");
+	for (unsigned i = 0; i < WAKES; i++)
+		pass_on(e.from, e.to);
+	pthread_join(other, NULL);
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	double wall_us = (double)(to.tv_sec - from.tv_sec) * 1e6 + (double)(to.tv_nsec - from.tv_nsec) / 1e3;
+	printf("a wake on %s: %.1f us of CPU, %.1f us on the way\n", here == there ? "the waker's CPU" : "another CPU",
+		(cpu_us() - began) / (2.0 * WAKES), wall_us / (2.0 * WAKES));
+	close(e.to);
+	close(e.from);
+}
+
+static void all_wakes(void)
+{
+	cpu_set_t all;
+	int cpus[2], count = 0;
+
+	if (sched_getaffinity(0, sizeof(all), &all) < 0)
+		fail("sched_getaffinity");
+	for (int cpu = 0; cpu < CPU_SETSIZE && count < 2; cpu++)
+		if (CPU_ISSET(cpu, &all))
+			cpus[count++] = cpu;
+	wakes(cpus[0], cpus[0]);
+	if (count == 2)
+		wakes(cpus[0], cpus[1]);
+	sched_setaffinity(0, sizeof(all), &all);
 }
 
 /* A key of `type`; `number` is RSA's bits or the curve. */
@@ -104,6 +186,7 @@ static void agreement(void)
 int main(void)
 {
 	prctl(PR_SET_TIMERSLACK, 1000, 0, 0, 0);
+	all_wakes();
 	sleeps(50);
 	sleeps(400);
 	agreement();

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What is measured, item by item. Each item is a function of a Bench that notes figures with bench.note()."""
 import json
+import os
 import subprocess
 import time
 
@@ -80,24 +81,49 @@ def small(bench):
                 bench.note(3, f"{size}-byte packets, 20,000/s, {ARROW[way]}", "CPU-s/million", got["cpu_s_per_million"])
 
 
+def ping(bench, when, seconds):
+    """Of the second client, noted."""
+    got = bench.attempt(lambda: traffic.pings(bench.net, 1, seconds))
+    if not got:
+        return
+    times, lost = got
+    bench.note(6, f"ping {when}, lost", "%", lost)
+    for name, part in (("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)):
+        bench.note(6, f"ping {when}, {name}", "ms", traffic.percentile(times, part))
+
+
+def placed(bench):
+    """6: where its client is woken decides what an idle ping costs, and the two servers' wakes fall differently: both ways,
+    for both."""
+    client, server = bench.clients.processes[1].pid, bench.server.serving(bench.net.clients[1])
+    everywhere, here = os.sched_getaffinity(client), os.sched_getaffinity(server)
+    if len(everywhere) < 2:
+        return
+    cpu = min(here)
+    try:
+        os.sched_setaffinity(server, {cpu})
+        for where, cpus in (("on one CPU with its server", {cpu}), ("on another CPU", everywhere - {cpu})):
+            os.sched_setaffinity(client, cpus)
+            ping(bench, f"idle, {where}", bench.seconds)
+    finally:
+        os.sched_setaffinity(client, everywhere)
+        os.sched_setaffinity(server, here)
+
+
 def latency(bench):
-    """6: pings of one client, idle and while another loads the server both ways."""
-    def note(when, got):
-        times, lost = got
-        bench.note(6, f"ping {when}, lost", "%", lost)
-        for name, part in (("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)):
-            bench.note(6, f"ping {when}, {name}", "ms", traffic.percentile(times, part))
-    got = bench.attempt(lambda: traffic.pings(bench.net, 1, bench.seconds * 1.5))
-    if got:
-        note("idle", got)
+    """6: pings of one client, idle and while others load the server both ways: as fast as TCP goes, and with the same load
+    for all servers."""
+    ping(bench, "idle", bench.seconds)
+    with bench.forgiving():
+        placed(bench)
     seconds = int(max(2, bench.seconds * 1.5))
-    loads = [traffic.iperf_start(bench.net, 0, seconds + 1), traffic.iperf_start(bench.net, 2, seconds + 1, "-R")]
-    time.sleep(0.3)
-    got = bench.attempt(lambda: traffic.pings(bench.net, 1, seconds - 0.3))
-    for process in loads:
-        bench.attempt(lambda: traffic.iperf_end(process, seconds))
-    if got:
-        note("under full load", got)
+    for when, words in (("under full load", ()), ("under TCP of 300 Mbit/s each way", ("-b", "300M"))):
+        loads = [traffic.iperf_start(bench.net, 0, seconds + 1, *words),
+                 traffic.iperf_start(bench.net, 2, seconds + 1, "-R", *words)]
+        time.sleep(0.3)
+        ping(bench, when, seconds - 0.3)
+        for process in loads:
+            bench.attempt(lambda process=process: traffic.iperf_end(process, seconds))
 
 
 CONNECTED_ITEMS = ((1, cost), (1, trains), (2, throughput), (3, small), (6, latency))

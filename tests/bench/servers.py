@@ -3,6 +3,7 @@
 cipher, addresses and limits; all are seen through the same few questions: which processes, how much CPU, how much memory.
 """
 import os
+import socket
 import time
 
 import hub
@@ -62,6 +63,14 @@ class Server:
             with open(f"/proc/{pid}/smaps_rollup") as f:
                 total += sum(int(line.split()[1]) for line in f if line.startswith("Pss:"))
         return total
+
+    def serving(self, client):
+        """The process that serves the stock client in that namespace."""
+        if not self.it:
+            return self.process.pid
+        inner = int.from_bytes(socket.inet_aton(hub.tun_address(client)), "big")
+        owner = next(row["owner"] for row in self.it.stats().rows.values() if row["inner4"] == inner)
+        return self.it.worker_pids()[owner]
 
     def counters(self):
         return self.it.counters()
