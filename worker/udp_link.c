@@ -26,7 +26,9 @@
 enum {
 	GRO_PAYLOAD = 65536,	 /* the kernel merges up to this */
 	TRAIN_SEGMENTS_MAX = 64, /* UDP_MAX_SEGMENTS of older kernels */
-	TRAIN_BYTES_MAX = 65507, /* of UDP payload in one IPv4 packet */
+	/* Of UDP payload: with the heads of IPv6, UDP, Ethernet and a VLAN it stays below gso_max_size (65,536), or the kernel cuts
+	 * it up in front of the device. */
+	TRAIN_BYTES_MAX = 65535 - 40 - 8 - 18,
 	TRAIN_LIMIT_FOR = 4096,	 /* datagrams sent alone before a size is tried as a train again */
 	TRAINS_LOOKED_AT = 16,	 /* newest open trains a datagram is compared with */
 	RECEIVE_HEAD = sizeof(struct io_uring_recvmsg_out) + sizeof(struct sockaddr_in6) + LINK_CONTROL_ROOM,

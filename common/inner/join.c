@@ -10,7 +10,7 @@
 #include <netinet/in.h>
 
 enum {
-	IP_MAX = 65535,
+	IP_MAX = 65535 - 18, /* with the heads of Ethernet and a VLAN still below gso_max_size: it may be forwarded */
 	IP4_HEAD = 20,
 	IP4_LENGTH_AT = 2,
 	IP4_ID_AT = 4,
