@@ -14,7 +14,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+enum { PULSE_S = 10 }; /* a worker says once a second that it lives */
 
 struct reader {
 	const uint8_t *base;
@@ -77,6 +80,38 @@ void reader_close(struct reader **reader)
 	*reader = NULL;
 }
 
+/* *start: when, in the kernel's ticks; 0: it does not tell us. */
+static bool process_lives(int64_t pid, uint64_t *start)
+{
+	*start = 0;
+	if (pid <= 0 || pid > INT32_MAX)
+		return false;
+	if ((*start = stats_process_start(pid)))
+		return true;
+	/* Seen, and yet no start: dead, only its parent has not looked yet. */
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%lld/stat", (long long)pid);
+	if (access(path, R_OK) == 0)
+		return false;
+	/* Where /proc hides other users' processes, the pid alone must do. */
+	return kill((pid_t)pid, 0) == 0 || errno == EPERM;
+}
+
+unsigned reader_living_workers(const struct reader *reader)
+{
+	struct reader_worker worker;
+	unix_s now = (unix_s)time(NULL);
+	uint64_t start;
+	unsigned living = 0;
+
+	for (unsigned i = 0; reader_worker(reader, i, &worker); i++) {
+		unix_s sign = worker.heartbeat_unix > worker.born_unix ? worker.heartbeat_unix : worker.born_unix;
+		/* its pid may be another's by now */
+		living += sign >= now - PULSE_S && process_lives(worker.pid, &start);
+	}
+	return living;
+}
+
 enum reader_life reader_life(const struct reader *reader)
 {
 	const struct stats_header *h = reader->header;
@@ -85,18 +120,10 @@ enum reader_life reader_life(const struct reader *reader)
 
 	if (atomic_load(&h->stopped))
 		return HUB_STOPPED;
-	if (pid <= 0 || pid > INT32_MAX)
-		return HUB_DEAD;
-	uint64_t found = stats_process_start(pid);
-	if (found)
-		return found == start ? HUB_ALIVE : HUB_DEAD;
-	/* Seen, and yet no start: dead, only its parent has not looked yet. */
-	char path[64];
-	snprintf(path, sizeof(path), "/proc/%lld/stat", (long long)pid);
-	if (access(path, R_OK) == 0)
-		return HUB_DEAD;
-	/* Where /proc hides other users' processes, the pid alone must do. */
-	return kill((pid_t)pid, 0) == 0 || errno == EPERM ? HUB_ALIVE : HUB_DEAD;
+	uint64_t found;
+	if (process_lives(pid, &found) && (!found || found == start))
+		return HUB_ALIVE;
+	return reader_living_workers(reader) ? HUB_ORPHANED : HUB_DEAD;
 }
 
 static void copy_text(char *to, const char *from, size_t room)

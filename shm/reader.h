@@ -46,13 +46,15 @@ struct reader_worker {
 struct reader *reader_open(const char *path, char *error, size_t room);
 void reader_close(struct reader **reader);
 
-enum reader_life { HUB_ALIVE, HUB_STOPPED, HUB_DEAD };
+enum reader_life { HUB_ALIVE, HUB_STOPPED, HUB_DEAD, HUB_ORPHANED };
 /* ALIVE: the master process is the one that made the file; STOPPED: it said goodbye; DEAD: it is gone
- * without. */
+ * without, and so are its workers; ORPHANED: they go on serving, for a while or until another master comes. */
 enum reader_life reader_life(const struct reader *reader);
 void reader_hub(const struct reader *reader, struct reader_hub *out);
 /* False: there is no such worker (any more). Those that there are come first. */
 bool reader_worker(const struct reader *reader, unsigned worker, struct reader_worker *out);
+/* How many of them live: their process is there, and a heart that was felt a moment ago. */
+unsigned reader_living_workers(const struct reader *reader);
 /* The counters of all workers together. */
 void reader_sum(const struct reader *reader, struct counter_values *out);
 /* The next slot at or after `from` with a session whose row could be copied whole; false: no more. *slot is

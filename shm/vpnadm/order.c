@@ -30,7 +30,20 @@ static void add_line(void *list, const char *line)
 
 static struct control *connect_to(const struct place *place)
 {
-	char error[512];
+	char error[512], stats[sizeof(place->path)];
+	struct reader *reader = NULL;
+	unsigned orphans = 0;
+
+	/* What a service manager keeps of a dead master would take the call and never answer. */
+	if (snprintf(stats, sizeof(stats), "%s/%s.stats", place->dir, place->name) < (int)sizeof(stats))
+		reader = reader_open(stats, error, sizeof(error));
+	if (reader && reader_life(reader) == HUB_ORPHANED)
+		orphans = reader_living_workers(reader);
+	reader_close(&reader);
+	if (orphans) {
+		fprintf(stderr, "vpnadm: " ORPHANED_TEXT "\n", orphans);
+		return NULL;
+	}
 	struct control *control = control_open(place->path, error, sizeof(error));
 
 	if (!control)

@@ -357,12 +357,12 @@ static void write_workers(FILE *out, const struct reader *reader)
 
 void prometheus_write(FILE *out, const struct reader *reader, bool clients)
 {
-	bool up = reader && reader_life(reader) == HUB_ALIVE;
+	enum reader_life life = reader ? reader_life(reader) : HUB_DEAD;
 
-	family(out, "vpnserverd_up", "gauge", "1: the hub runs.");
-	fprintf(out, "vpnserverd_up %d\n", up);
+	family(out, "vpnserverd_up", "gauge", "1: the hub runs. 0 and other values there: workers go on without a master.");
+	fprintf(out, "vpnserverd_up %d\n", life == HUB_ALIVE);
 	/* What a hub left behind would look like one that goes on. */
-	if (!up)
+	if (life != HUB_ALIVE && life != HUB_ORPHANED)
 		return;
 	write_hub(out, reader);
 	write_sessions(out, reader, clients);

@@ -92,6 +92,9 @@ static void print_hub(const struct view *view, unsigned active, unsigned session
 	fprintf(view->out, "%-12s %s, %s", "hub", show_text(text, hub->name), show_life(view->life));
 	fprintf(view->out, " (vpnserverd %s, pid %lld)\n", show_text(text, hub->program_version),
 		(long long)hub->pid);
+	if (view->life == HUB_ORPHANED)
+		fprintf(view->out, "%-12s DEAD, %u workers go on serving without it; nobody takes orders\n", "master",
+			reader_living_workers(view->reader));
 	fprintf(view->out, "%-12s %s, %s ago\n", "started", show_moment(text, hub->started_unix),
 		show_span(more, view->now - hub->started_unix));
 	if (hub->reloads)

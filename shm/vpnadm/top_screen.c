@@ -101,9 +101,11 @@ static void draw_hub(const struct top_model *model, unix_s now)
 		put(0, 0, COLS, false, show_text(text, model->trouble));
 		return;
 	}
-	if (model->life == HUB_ALIVE)
-		snprintf(text, sizeof(text), "%s: up %s, %zu clients of %u, in %s, out %s",
-			show_text(name, model->hub.name), show_span(up, now - model->hub.started_unix),
+	bool lives = model->life == HUB_ALIVE || model->life == HUB_ORPHANED;
+	if (lives)
+		snprintf(text, sizeof(text), "%s: %s %s, %zu clients of %u, in %s, out %s",
+			show_text(name, model->hub.name), model->life == HUB_ALIVE ? "up" : "MASTER DEAD, up",
+			show_span(up, now - model->hub.started_unix),
 			model->active, model->hub.sizes.slots, rate(in, model->total.rate_in),
 			rate(out, model->total.rate_out));
 	else
@@ -113,7 +115,7 @@ static void draw_hub(const struct top_model *model, unix_s now)
 	put(0, 0, COLS, false, text);
 	attroff(A_BOLD);
 	int used = (int)strlen(text) + 2;
-	if (model->life == HUB_ALIVE && used + TOP_HISTORY <= COLS)
+	if (lives && used + TOP_HISTORY <= COLS)
 		put_graph(0, used, TOP_HISTORY, model->total.history);
 }
 

@@ -79,7 +79,10 @@ char *show_inner6(char *out, const uint8_t address[16])
 
 const char *show_life(enum reader_life life)
 {
-	return life == HUB_ALIVE ? "running" : life == HUB_STOPPED ? "stopped" : "dead";
+	static const char *const names[] = {
+		[HUB_ALIVE] = "running", [HUB_STOPPED] = "stopped", [HUB_DEAD] = "dead", [HUB_ORPHANED] = "orphaned"
+	};
+	return names[life];
 }
 
 const char *show_worker_state(enum stats_worker_state state)
@@ -140,7 +143,9 @@ int view_status(const struct view *view, bool quiet)
 {
 	if (view->life == HUB_ALIVE)
 		return VPNADM_OK;
-	if (!quiet)
+	if (!quiet && view->life == HUB_ORPHANED)
+		fprintf(stderr, "vpnadm: " ORPHANED_TEXT "\n", reader_living_workers(view->reader));
+	else if (!quiet)
 		fprintf(stderr, "vpnadm: this hub is %s; what follows is what it left\n",
 			show_life(view->life));
 	return VPNADM_NOT_RUNNING;

@@ -65,6 +65,7 @@ char *show_moment(char *out, unix_s moment);
 char *show_inner4(char *out, uint32_t address); /* "" for none */
 char *show_inner6(char *out, const uint8_t address[16]);
 const char *show_life(enum reader_life life);
+#define ORPHANED_TEXT "the master of this hub is dead; %u workers go on serving, and nobody takes orders"
 const char *show_worker_state(enum stats_worker_state state);
 const char *show_peer_state(unsigned state);
 

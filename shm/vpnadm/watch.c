@@ -186,24 +186,14 @@ static void look_for_hub(struct watch *watch)
 	}
 }
 
-/* Workers go on without their master, for a while or until another takes over: they say so themselves. */
-static bool a_worker_lives(const struct reader *stats)
-{
-	struct reader_worker worker;
-
-	for (unsigned i = 0; reader_worker(stats, i, &worker); i++)
-		if (worker.pid > 0 && stats_process_start(worker.pid))
-			return true;
-	return false;
-}
-
-/* True: it died since the last look. Asked after its events, which it may have written at the end. */
+/* True: it died since the last look. Asked after its events, which it may have written at the end. That its master is
+ * gone and workers go on they say themselves. */
 static bool hub_died(struct watch *watch)
 {
 	enum reader_life life = watch->stats ? reader_life(watch->stats) : HUB_STOPPED;
 	bool was = watch->alive;
 
-	watch->alive = life == HUB_ALIVE || (was && life == HUB_DEAD && a_worker_lives(watch->stats));
+	watch->alive = life == HUB_ALIVE || life == HUB_ORPHANED;
 	return was && !watch->alive && life == HUB_DEAD;
 }
 

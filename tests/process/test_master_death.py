@@ -3,6 +3,7 @@
 takes all of it over; without one the clients are told, everything ends, and the next start finds nothing in its way."""
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -19,6 +20,12 @@ DEATHS = 3
 def expect(true, what):
     if not true:
         raise Failed(what)
+
+
+def vpnadm(folder, *words, status=3):
+    it = subprocess.run([hub.VPNADM, "--dir", f"{folder}/run", *words], capture_output=True, text=True, timeout=20)
+    expect(it.returncode == status, f"vpnadm {words}: status {it.returncode}: {it.stdout}{it.stderr}")
+    return it.stdout + it.stderr
 
 
 def gone(pid):
@@ -144,8 +151,15 @@ def test_nobody_comes_and_the_clients_are_told_in_time(folder):
         left = it.die()
         time.sleep(15)
         expect(not [p for p in left if gone(p)] and netns.ping(net.clients[0], "10.77.0.1") == 0, "too early")
+        said = vpnadm(folder, "status")
+        expect("orphaned" in said and "master       DEAD, 2 workers go on" in said and "c0" in said, said)
+        expect("nobody takes orders" in vpnadm(folder, "kill", "c0", status=1), "an order to nobody")
+        said = vpnadm(folder, "prometheus")
+        expect("vpnserverd_up 0" in said and "vpnserverd_max_clients" in said, said)
         wait_for("the workers' end", lambda: all(gone(p) for p in workers), 30)
         client.wait_text("(?i:restart|reset command was pushed)", 3)
+        said = vpnadm(folder, "status")
+        expect("dead" in said and "master " not in said, said)
         # a successor that comes now begins with what is left: sockets and device
         it.come_back()
         wait_for("the client is back", lambda: client.text().count(hub.CONNECTED) == 2, 20)

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 
 static struct reader *open_hub(const char *dir, const char *name)
 {
@@ -99,7 +100,23 @@ START_TEST(a_hub_is_seen_alive_stopped_or_dead)
 		atomic_store(&stats->header->pid, nobody[i]);
 		ck_assert_int_eq(reader_life(reader), HUB_DEAD);
 	}
+	/* its workers go on: one that lives and whose heart was felt */
+	unix_s now = time(NULL);
+	ck_assert_uint_eq(reader_living_workers(reader), 0);
+	stats_worker_born(stats_worker(stats, 0), getpid(), now - 100, 0);
+	ck_assert_int_eq(reader_life(reader), HUB_DEAD); /* its pid may be another's */
+	stats_worker_born(stats_worker(stats, 0), INT32_MAX, now, 0);
+	stats_heartbeat(stats_worker(stats, 0), now, 0, 0);
+	ck_assert_int_eq(reader_life(reader), HUB_DEAD);
+	stats_worker_born(stats_worker(stats, 0), getpid(), now - 100, 0);
+	ck_assert_int_eq(reader_life(reader), HUB_ORPHANED);
+	stats_heartbeat(stats_worker(stats, 0), now - 60, 0, 0);
+	ck_assert_int_eq(reader_life(reader), HUB_DEAD);
+	stats_worker_born(stats_worker(stats, 1), getpid(), now, 0); /* no heartbeat yet */
+	ck_assert_int_eq(reader_life(reader), HUB_ORPHANED);
+	ck_assert_uint_eq(reader_living_workers(reader), 1);
 	stats_mark_master(stats);
+	ck_assert_int_eq(reader_life(reader), HUB_ALIVE);
 	stats_remove(stats);
 	ck_assert_int_eq(reader_life(reader), HUB_STOPPED);
 	reader_close(&reader);
