@@ -349,11 +349,12 @@ int master_adopt(struct master *m)
 	if (error)
 		return error;
 	upgrade_unguard();
+	guardian_release(u);
 	estate_clear(&u->found);
 	manage_state(m, "CONNECTED", "SUCCESS");
-	if (u->back[0]) {
-		upgrade_failed(m, u->back);
-	} else {
+	if (u->back[0] || u->heir[0])
+		upgrade_failed(m, u->back[0] ? u->back : u->heir);
+	if (!u->back[0]) {
 		u->state = UPGRADE_SETTLING;
 		u->deadline = u->stored ? MONO_NEVER : master_now() + SETTLE_DEADLINE_MS;
 	}
@@ -370,7 +371,7 @@ int upgrade_left_door(struct master *m, unsigned door)
 
 bool upgrade_left_alone(const struct master *m)
 {
-	return m->upgrade.hub && m->upgrade.stored;
+	return m->upgrade.hub && m->upgrade.stored && !m->upgrade.heir[0];
 }
 
 void upgrade_settled(struct master *m)

@@ -72,6 +72,7 @@ void estate_list(const struct master *m, estate_each *each, void *context)
 	tell(&l, m->now.key.key_fd, false, "key");
 	tell(&l, m->now.key.passphrase_fd, false, "passphrase");
 	tell(&l, m->upgrade.own_program, false, "program");
+	tell(&l, m->upgrade.guardian_fd, false, "guardian");
 }
 
 /* -- writing -- */

@@ -71,22 +71,35 @@ static int use_program(int fd)
 int upgrade_exec(struct master *m, const char *back)
 {
 	bool yes = true, no = false;
-	int error = back ? use_program(m->upgrade.old_program) : 0;
+	int error = back ? use_program(m->upgrade.old_program) : 0, guardian = -1;
+	if (!error && !back)
+		guardian = guardian_prepare(m);
 	if (!error)
 		error = estate_save(m);
 	if (!error)
 		error = privilege_keep_through_exec(true);
-	if (error)
-		return error;
-	tell_successor(m, m->upgrade.estate_fd, back);
-	estate_list(m, lend_one, &yes);
-	lend(m->upgrade.estate_fd, true);
-	error = execute(m->argv, environ);
-	lend(m->upgrade.estate_fd, false);
-	estate_list(m, lend_one, &no);
-	tell_nobody();
-	privilege_keep_through_exec(false);
+	if (!error) {
+		tell_successor(m, m->upgrade.estate_fd, back);
+		estate_list(m, lend_one, &yes);
+		lend(m->upgrade.estate_fd, true);
+		guardian_begin(m, guardian);
+		guardian = -1;
+		error = execute(m->argv, environ);
+		lend(m->upgrade.estate_fd, false);
+		estate_list(m, lend_one, &no);
+		tell_nobody();
+		privilege_keep_through_exec(false);
+	}
+	if (guardian >= 0)
+		close(guardian);
+	guardian_release(&m->upgrade); /* we are still here */
 	return error;
+}
+
+int upgrade_exec_again(struct master *m)
+{
+	int error = use_program(m->upgrade.own_program);
+	return error ? error : execute(m->argv, environ);
 }
 
 int upgrade_exec_found(struct master *m, const char *back)

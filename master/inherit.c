@@ -39,6 +39,7 @@ static bool find_executed(struct upgrade *u)
 	char number[16], error[200];
 	bool there = take_variable("VPNSERVERD_ESTATE", number, sizeof(number));
 	take_variable("VPNSERVERD_BACK", u->back, sizeof(u->back));
+	take_variable("VPNSERVERD_HEIR", u->heir, sizeof(u->heir));
 	if (!there)
 		return false;
 	if (estate_read((int)number_of(number), &u->found, error, sizeof(error)))
@@ -111,12 +112,12 @@ static bool find_kept(struct upgrade *u)
 	return good;
 }
 
-static void find_program(struct upgrade *u)
+static void find_program(struct upgrade *u, bool executed)
 {
 	char path[PATH_MAX];
 	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
 	u->own_program = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-	if (u->hub && !u->stored)
+	if (u->hub && executed)
 		memcpy(u->program, u->hub->program, sizeof(u->program)); /* the link's end may say "(deleted)" */
 	else if (len > 0)
 		snprintf(u->program, sizeof(u->program), "%.*s", (int)len, path);
@@ -131,6 +132,7 @@ void upgrade_inherit(struct master *m)
 	*u = (struct upgrade){ .known = true,
 		.own_program = -1,
 		.old_program = -1,
+		.guardian_fd = -1,
 		.estate_fd = -1,
 		.found.memory = -1,
 		.store.again_at = MONO_NEVER,
@@ -138,7 +140,7 @@ void upgrade_inherit(struct master *m)
 		.answer_fd = -1,
 		.deadline = MONO_NEVER };
 	bool executed = find_executed(u);
-	u->stored = !executed && find_kept(u);
+	u->stored = executed ? u->heir[0] != '\0' : find_kept(u);
 	struct estate_hub *hub = executed || u->stored ? calloc(1, sizeof(*hub)) : NULL;
 	if (hub && estate_hub_read(&u->found, hub)) {
 		close_range(LISTEN_FIRST, ~0u, CLOSE_RANGE_CLOEXEC);
@@ -151,13 +153,14 @@ void upgrade_inherit(struct master *m)
 		m->start_directory = estate_take(&u->found, "directory");
 		if (m->start_directory >= 0 && fchdir(m->start_directory) < 0)
 			log_line(LOG_LEVEL_NOTICE, "WARNING: the directory we were started in is gone");
-		if (!u->back[0])
+		u->guardian_fd = estate_take(&u->found, "guardian");
+		if (!u->back[0] && !u->heir[0]) /* else that is us */
 			u->old_program = estate_take(&u->found, "program");
 	} else {
 		free(hub);
 		u->estate_fd = estate_memory();
 	}
-	find_program(u);
+	find_program(u, executed);
 	if (u->old_program >= 0)
 		upgrade_guard(m);
 }

@@ -121,7 +121,9 @@ void upgrade_done(struct master *m)
 {
 	char text[100];
 	snprintf(text, sizeof(text), "done: version %s", VPNSERVERD_VERSION);
-	told(m, EVENT_UPGRADE_DONE, text);
+	if (!m->upgrade.heir[0]) /* it failed, and that was told */
+		told(m, EVENT_UPGRADE_DONE, text);
+	m->upgrade.heir[0] = '\0';
 	log_line(LOG_LEVEL_NOTICE, "%s done: all workers run version %s",
 		m->upgrade.stored ? "Taking over" : "Upgrade", VPNSERVERD_VERSION);
 	notify_ready(&m->notify, "Running");

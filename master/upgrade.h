@@ -51,8 +51,10 @@ struct upgrade {
 
 	struct estate found;	 /* what our predecessor left; taken apart in master_adopt() */
 	struct estate_hub *hub;	 /* of `found`; NULL: we start afresh */
-	bool stored;		 /* a service manager kept it: the workers are not our children */
+	bool stored;		 /* a service manager or a guardian kept it: the workers are not our children */
 	char back[200];		 /* why the new program gave back to us; "": it did not */
+	char heir[200];		 /* the same, where a guardian executed us; "": none did */
+	int guardian_fd;	 /* its word is owed to one; -1 */
 	struct born_memory *born;
 
 	pid_t checker; /* -1: none */
@@ -98,6 +100,15 @@ void upgrade_settled(struct master *m);
 /* This program cannot go on with it: the old one does. Does not return if there is a way back. */
 void upgrade_go_back(struct master *m, const char *why);
 
+/* guardian.c: on both sides */
+
+/* Before the estate is described, for it lists our end (upgrade.guardian_fd). The other end, or -1: there is to be none. */
+int guardian_prepare(struct master *m);
+/* All is ready for exec: from here on it looks after us. Takes the descriptor. */
+void guardian_begin(struct master *m, int word);
+/* We have taken over: it is not needed any more. */
+void guardian_release(struct upgrade *upgrade);
+
 /* exec.c: both */
 
 /* Executes the program at PROGRAM_FD with our estate. Returns a negative errno if it does not work. `back`: NULL, or
@@ -105,6 +116,8 @@ void upgrade_go_back(struct master *m, const char *why);
 int upgrade_exec(struct master *m, const char *back);
 /* The same with the estate as it was found, when nothing was changed yet. */
 int upgrade_exec_found(struct master *m, const char *back);
+/* This program once more, with what upgrade_exec() made ready. */
+int upgrade_exec_again(struct master *m);
 /* Until upgrade_unguard(): if the start takes longer than ADOPT_DEADLINE_MS, the program before us goes on. */
 void upgrade_guard(struct master *m);
 void upgrade_unguard(void);

@@ -196,6 +196,72 @@ def test_a_new_program_that_does_not_get_to_work_gives_back(folder):
         f.write(text.replace("ended with status 7", "ended as it was meant to"))
 
 
+class Daemon(Upgradable):
+    """The same as a daemon: nobody watches its pid, which may change."""
+
+    def __init__(self, net, *lines):
+        self.net, self.folder, self.name, self.process = net, net.folder, "test", self
+        self.program = os.path.join(net.folder, "vpnserverd")
+        self.config = hub.hub_config(net.folder, "daemon", f"log {net.folder}/hub.log", f"writepid {net.folder}/pid", *lines)
+        self.replace(hub.HUB)
+        os.makedirs(os.path.join(net.folder, "run"), exist_ok=True)
+        netns.run(self.program, self.config, namespace=net.hub)
+
+    @property
+    def pid(self):
+        with open(os.path.join(self.folder, "pid")) as f:
+            return int(f.read())
+
+    def text(self):
+        with open(os.path.join(self.folder, "hub.log")) as f:
+            return f.read()
+
+    def everybody(self):
+        return netns.run("ip", "netns", "pids", self.net.hub).split()
+
+
+def test_a_new_program_that_dies_before_it_took_over_is_no_loss_to_a_daemon(folder):
+    """At once after exec, or in the middle of its start: the old program goes on, under another pid, with the same clients."""
+    hub.make_pki(folder, ["c0", "c1", "c2"])
+    with netns.Net(3, folder) as net:
+        it = Daemon(net)
+        client = hub.start_client(net, 0, "c0")
+        hub.wait_connected(client)
+        old = it.file()
+        for n, program in enumerate(("dies-at-once", "dies-in-its-start")):
+            before = it.pid, it.worker_pids()
+            it.replace(f"{PROGRAMS}/{program}")
+            at = time.monotonic()
+            said = it.upgrade(20)
+            runner.say(f"{program}: the old program went on after {time.monotonic() - at:.2f} s")
+            expect("failed" in said and "died before it had taken over" in said, said)
+            wait_for("its pid", lambda: it.pid != before[0] and it.file() == old)
+            wait_for("workers of its own", lambda: all_ready(it) and not set(it.worker_pids()) & set(before[1]))
+            wait_for("the guardian's end", lambda: "vpn-guardian" not in names_of(it.everybody()))
+            expect(netns.ping(net.clients[0], "10.77.0.1") == 0, "no way through")
+            hub.wait_connected(hub.start_client(net, n + 1, f"c{n + 1}"))
+            it.kill_worker(0)
+        expect(client.text().count(hub.CONNECTED) == 1 and "Restart" not in client.text(), "the client connected anew")
+        before = it.pid
+        it.replace(hub.HUB)
+        expect("done" in it.upgrade() and it.file() != old and it.pid == before, it.note())
+        wait_for("the guardian's end", lambda: "vpn-guardian" not in names_of(it.everybody()))
+        it.signal(signal.SIGTERM)
+        wait_for("all have ended", lambda: not it.everybody(), 10)
+        expect(os.listdir(f"{folder}/run") == ["test.events"] and not os.path.exists(f"{folder}/pid"), os.listdir(f"{folder}/run"))
+
+
+def names_of(pids):
+    found = []
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/comm") as f:
+                found.append(f.read().strip())
+        except OSError:
+            pass  # it has ended
+    return found
+
+
 def test_another_layout_begins_afresh_with_the_same_sockets(folder):
     hub.make_pki(folder, ["c0"])
     with netns.Net(1, folder) as net:

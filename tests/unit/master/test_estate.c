@@ -175,7 +175,7 @@ static void make_hub(void)
 		.listeners = { .workers = 2, .count = 2, .fds = links },
 		.tunnel = { .workers = 2, .queues = queues, .multi_queue = true, .name = "tun7", .index = 5 },
 		.steering = STEERING_NONE, .helper = { .pid = -1, .control = -1, .pid_fd = -1 },
-		.upgrade = { .known = true, .own_program = 34, .old_program = -1, .estate_fd = estate_memory(), .births = 12,
+		.upgrade = { .known = true, .own_program = 34, .old_program = -1, .guardian_fd = -1, .estate_fd = estate_memory(), .births = 12,
 			.program = "/usr/sbin/vpnserverd" } };
 }
 
