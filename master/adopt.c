@@ -206,6 +206,7 @@ static void adopt_seats(struct master *m)
 			continue;
 		seat->drained = left.drained;
 		seat->shunned = left.shunned;
+		seat->quick_deaths = left.quick_deaths;
 		if (left.pid <= 1)
 			continue;
 		snprintf(name, sizeof(name), "orders-%u", left.serial);

@@ -110,6 +110,7 @@ struct estate_seat {
 	int64_t pid; /* -1: nobody */
 	uint32_t serial, generation, cpu;
 	bool ready, drained, shunned;
+	uint8_t quick_deaths; /* in a row, up to the last one */
 };
 
 /* Writes all of it. False: it does not fit. */

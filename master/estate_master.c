@@ -165,7 +165,7 @@ static void write_hub(const struct master *m, struct bytes_out *out)
 }
 
 /*  seat   | len, 2 bytes | pid, 8 | serial, 4 | generation, 4 | cpu, 4 | flags, 1 | what later versions add */
-enum { SEAT_LEN = 21, SEAT_READY = 1, SEAT_DRAINED = 2, SEAT_SHUNNED = 4 };
+enum { SEAT_LEN = 22, SEAT_READY = 1, SEAT_DRAINED = 2, SEAT_SHUNNED = 4 };
 
 static void write_seats(const struct master *m, struct bytes_out *out)
 {
@@ -179,6 +179,7 @@ static void write_seats(const struct master *m, struct bytes_out *out)
 		write_u32(out, (uint32_t)s->cpu);
 		write_u8(out, (uint8_t)((s->ready ? SEAT_READY : 0) | (s->drained ? SEAT_DRAINED : 0) |
 				       (s->shunned ? SEAT_SHUNNED : 0)));
+		write_u8(out, (uint8_t)(s->quick_deaths < UINT8_MAX ? s->quick_deaths : UINT8_MAX));
 	}
 	estate_end(out, begun);
 }
@@ -239,5 +240,6 @@ bool estate_seat_read(const struct estate *estate, unsigned index, struct estate
 	out->ready = flags & SEAT_READY;
 	out->drained = flags & SEAT_DRAINED;
 	out->shunned = flags & SEAT_SHUNNED;
+	out->quick_deaths = seat.left ? read_u8(&seat) : 0; /* older programs do not say */
 	return bytes_ok(&seat);
 }

@@ -58,7 +58,6 @@ void roster_apply(struct master *m)
 	for (unsigned w = 0; w < m->seat_count; w++) {
 		bool active = roster_is_active(m, w);
 		crew_set(m->shm, w, active);
-		stats_worker_open(stats_worker(m->stats, w), active);
 		if (m->stats)
 			stats_worker_open(stats_worker(m->stats, w), active);
 		if (active)

@@ -317,10 +317,8 @@ static void describe_death(struct master *m, unsigned index, pid_t pid, int stat
 }
 
 /* The pause before the next birth: none at first, longer each time it dies young. */
-static span_ms pause_for(struct seat *seat, mono_ms now)
+static span_ms pause_for(struct seat *seat)
 {
-	if (now - seat->born_at >= QUICK_DEATH_MS)
-		seat->quick_deaths = 0;
 	unsigned deaths = seat->quick_deaths++;
 	if (!deaths)
 		return 0;
@@ -335,6 +333,8 @@ static void worker_died(struct master *m, unsigned index, int status)
 	mono_ms now = master_now();
 	hear_worker(m, index, INT_MAX); /* what it said before */
 	bool was_ready = seat->ready, asked = seat->leaving;
+	if (now - seat->born_at >= QUICK_DEATH_MS)
+		seat->quick_deaths = 0;
 	unwatch(m, seat->orders_fd);
 	close(seat->orders_fd);
 	seat->orders_fd = -1;
@@ -383,7 +383,7 @@ static void worker_died(struct master *m, unsigned index, int status)
 	} else {
 		memcpy(seat->death, death, sizeof(death));
 	}
-	span_ms pause = pause_for(seat, now);
+	span_ms pause = pause_for(seat);
 	roster_died(m, index);
 	if (pause && seat->death[0])
 		log_line(LOG_LEVEL_NOTICE, "%s; the next one starts in %lld ms", seat->death,

@@ -343,5 +343,30 @@ def test_what_came_since_the_start_lives_on_in_the_new_program(folder):
         expect(not os.path.exists(f"{folder}/pid"), "its pid file is left")
 
 
+def test_a_worker_that_dies_again_and_again_is_known_to_the_new_program(folder):
+    """It was set aside for that: it stays so, and its next quick death is not the first."""
+    hub.make_pki(folder, ["c0"])
+    with netns.Net(1, folder) as net:
+        it = Upgradable(net, hub.hub_config(folder))
+
+        def dies():
+            pid = wait_for("worker 1", lambda: it.stats().workers[1]["state"] == 2 and it.worker_pids()[1])
+            os.kill(pid, signal.SIGKILL)
+            wait_for("its death", lambda: it.worker_pids()[1] != pid or it.stats().workers[1]["state"] != 2)
+        for _ in range(4):
+            dies()
+        it.wait_text("Worker 1 died 4 times in a row: the others get its sessions", 5)
+        before = len(it.text())
+        it.replace(hub.HUB)
+        expect("done" in it.upgrade(), it.note())
+        dies()
+        wait_for("a pause", lambda: "worker 1 " in it.text()[before:] and "the next one starts in" in it.text()[before:], 5)
+        wait_for("it is back", lambda: all_ready(it))
+        expect("takes sessions again" not in it.text(), "all is forgotten")
+        hub.wait_connected(hub.start_client(net, 0, "c0"))
+        expect(it.row("c0")[1]["owner"] == 0, "a new client came to it")
+        it.wait_text("Worker 1 lives: it takes sessions again", 20)
+
+
 if __name__ == "__main__":
     sys.exit(runner.main(globals()))

@@ -167,7 +167,8 @@ static void make_hub(void)
 		.push = push, .push_count = 2, .user = "nobody", .name = "test", .runtime_dir = "/run",
 		.server_network4 = 0x0a4d0000, .pool4 = { .on = true, .first = 5, .last = 9 } };
 	seats[0] = (struct seat){ .pid = 1000, .orders_fd = 70, .pid_fd = -1, .serial = 11, .generation = 3, .ready = true };
-	seats[1] = (struct seat){ .pid = -1, .orders_fd = -1, .pid_fd = -1, .drained = true };
+	seats[1] = (struct seat){ .pid = -1, .orders_fd = -1, .pid_fd = -1, .drained = true,
+		.shunned = true, .quick_deaths = 5 };
 	hub = (struct master){ .born = &born, .start_directory = 30, .lock_fd = 31, .workers = 2, .workers_wanted = 2,
 		.seat_count = 4, .seats = seats, .wake_fds = wakers, .routes_added = added, .generations = 4,
 		.now = { .number = 4, .key = { .key_fd = 32, .passphrase_fd = -1 }, .keyholder = { .pid = 900, .control = 33 } },
@@ -223,9 +224,9 @@ START_TEST(a_hub_is_found_as_it_was_left)
 	ck_assert_int_eq(estate_take(&e, "program"), 34);
 	ck_assert_int_eq(estate_take(&e, "state"), -1);
 	ck_assert(estate_seat_read(&e, 0, &s));
-	ck_assert(s.pid == 1000 && s.serial == 11 && s.generation == 3 && s.ready && !s.drained);
+	ck_assert(s.pid == 1000 && s.serial == 11 && s.generation == 3 && s.ready && !s.drained && !s.shunned && !s.quick_deaths);
 	ck_assert(estate_seat_read(&e, 1, &s));
-	ck_assert(s.pid == -1 && !s.ready && s.drained);
+	ck_assert(s.pid == -1 && !s.ready && s.drained && s.shunned && s.quick_deaths == 5);
 	ck_assert(!estate_seat_read(&e, 2, &s));
 	struct bytes routes = estate_record(&e, ESTATE_ROUTES);
 	ck_assert_uint_eq(routes.left, 2);
