@@ -7,9 +7,11 @@
 static struct gather g;
 static uint64_t now_us;
 
-/* Traffic of `per_s` packets of this `load`, one each so many microseconds, through turns that take no time, for `ms`. */
-static void flow(unsigned per_s, unsigned load, unsigned ms)
+/* Traffic of `per_s` packets of this `load`, one each so many microseconds, through turns that take no time, for `ms`; of
+ * `there` packets one goes the other way. */
+static void flow_both(unsigned per_s, unsigned load, unsigned ms, unsigned there)
 {
+	static unsigned total;
 	uint64_t each = 1000000 / per_s, end = now_us + ms * 1000, next = now_us + each;
 
 	while (now_us < end) {
@@ -20,8 +22,15 @@ static void flow(unsigned per_s, unsigned load, unsigned ms)
 			now_us = next; /* nothing there yet: the turn goes on until there is */
 		for (; next <= now_us; next += each)
 			arrived++;
-		gather_note(&g, arrived * load);
+		unsigned back = (total + arrived) / there - total / there;
+		total += arrived;
+		gather_note(&g, (arrived - back) * load, back * load);
 	}
+}
+
+static void flow(unsigned per_s, unsigned load, unsigned ms)
+{
+	flow_both(per_s, load, ms, 10);
 }
 
 /* Question and answer: nothing comes until what came before was dealt with, and then after `pause_us`. */
@@ -35,7 +44,7 @@ static uint64_t questions(unsigned count, unsigned pause_us)
 		now_us += gather_wait_us(&g, now_us);
 		if (now_us < ready)
 			now_us = ready;
-		gather_note(&g, 1);
+		gather_note(&g, 1, 0);
 	}
 	return now_us - began;
 }
@@ -69,6 +78,16 @@ START_TEST(the_more_comes_the_shorter_the_wait)
 }
 END_TEST
 
+START_TEST(what_goes_one_way_waits_for_more)
+{
+	flow_both(200000, 1, 40, 1000000);
+	ck_assert_uint_ge(g.wait_us, 140);
+	ck_assert_uint_le(g.wait_us, 180);
+	flow_both(200000, 1, 40, 24); /* as TCP is answered */
+	ck_assert_uint_le(g.wait_us, 70);
+}
+END_TEST
+
 START_TEST(who_pings_is_not_kept_waiting)
 {
 	flow(1000, 1, 200);
@@ -89,7 +108,7 @@ START_TEST(turns_that_bring_many_do_not_wait)
 	for (unsigned i = 0; i < 10000; i++) {
 		ck_assert_uint_eq(gather_wait_us(&g, now_us), 0);
 		now_us += 20;
-		gather_note(&g, 30);
+		gather_note(&g, 15, 15);
 	}
 }
 END_TEST
@@ -127,7 +146,7 @@ START_TEST(more_than_fits_ends_the_wait)
 	flow(20000, 1, 40);
 	for (unsigned i = 0; i < 1000; i++) {
 		now_us += gather_wait_us(&g, now_us) + 50;
-		gather_note(&g, 100);
+		gather_note(&g, 100, 0);
 	}
 	ck_assert_uint_eq(g.wait_us, 0);
 }
@@ -138,6 +157,7 @@ static void add(TCase *tcase)
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, packets_one_by_one_are_waited_for);
 	tcase_add_test(tcase, the_more_comes_the_shorter_the_wait);
+	tcase_add_test(tcase, what_goes_one_way_waits_for_more);
 	tcase_add_test(tcase, who_pings_is_not_kept_waiting);
 	tcase_add_test(tcase, large_super_packets_are_not_waited_for);
 	tcase_add_test(tcase, turns_that_bring_many_do_not_wait);
