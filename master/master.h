@@ -36,7 +36,8 @@ enum {
 	TICK_MS = 1000,
 	SECRET_MS = 3600000,   /* a secret of address proofs counts so long, then once more so long */
 	SEATS_MIN = 4,	       /* room for so many workers at least, however few there are at the start */
-	SILENT_TICKS_MAX = 10, /* a worker whose heart does not beat for so many is ended */
+	SILENT_TICKS_MAX = 10, /* a worker whose heart does not beat for so many is ended ... */
+	STARVED_TICKS_TOLD = 3, /* ... but not for those in which it got no CPU: that is told */
 	CRL_PATIENCE = 5, /* ticks: a file that is being written is not lost yet */
 	DEATH_NOTE_MAX = 640,
 };
@@ -59,7 +60,8 @@ struct seat {
 	bool ready, leaving, had_one;
 	unsigned quick_deaths;
 	uint64_t heartbeats, born_with; /* as seen at the last tick; at its birth */
-	unsigned silent_ticks;
+	unsigned silent_ticks, starved_ticks;
+	uint64_t ran_us; /* as seen at the last silent tick */
 	bool drained;  /* an administrator wants it without sessions */
 	bool idle;     /* it is, and that was told */
 	bool shunned;  /* it died at once again and again: the others have its sessions until it lives */
@@ -184,6 +186,11 @@ void supervise_watch_keyholder(struct master *m);
 void supervise_watch_helper(struct master *m);
 /* Asks the workers of older generations to leave, one after another; called whenever one may go. */
 void supervise_roll(struct master *m);
+/* To the worker of a seat, if there is one. */
+void supervise_signal(const struct seat *seat, int number);
+
+/* pulse.c: each tick, for all workers: whose heart stands still for too long is ended. */
+void pulse_feel(struct master *m, mono_ms now);
 
 /* roster.c: how many workers there are, and who of them takes new sessions. */
 /* How many a configuration asks for. */

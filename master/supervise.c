@@ -160,7 +160,7 @@ bool worker_birth(struct master *m, unsigned index)
 	seat->serial = ++m->upgrade.births;
 	seat->generation = m->now.number;
 	seat->ready = seat->leaving = seat->crl_owed = false;
-	seat->silent_ticks = 0;
+	seat->silent_ticks = seat->starved_ticks = 0;
 	seat->born_at = now;
 	seat->kill_at = now + READY_DEADLINE_MS;
 	watch(m, seat->orders_fd, index);
@@ -439,7 +439,7 @@ void supervise_order_all(struct master *m, unsigned kind, int32_t value)
 			order_send(m->seats[w].orders_fd, (enum order_kind)kind, value, NULL, 0, -1);
 }
 
-static void seat_signal(const struct seat *seat, int number)
+void supervise_signal(const struct seat *seat, int number)
 {
 	if (seat->pid_fd >= 0)
 		pidfd_send_signal(seat->pid_fd, number, NULL, 0);
@@ -562,26 +562,6 @@ static void write_status(struct master *m, mono_ms now)
 		m->now.config->status_s ? now + (span_ms)m->now.config->status_s * 1000 : INT64_MAX - 1;
 }
 
-/* A worker that lives but does not turn its loop serves nobody: it gets a moment for its last words, then a
- * successor. Counted in our own ticks, so that a pause of the whole machine is nobody's fault. */
-static void feel_pulses(struct master *m, mono_ms now)
-{
-	for (unsigned w = 0; w < m->workers; w++) {
-		struct seat *seat = &m->seats[w];
-		uint64_t heartbeats = atomic_load(&stats_worker(m->stats, w)->heartbeats);
-		bool beat = heartbeats != seat->heartbeats;
-		seat->heartbeats = heartbeats;
-		if (beat || !seat->ready || seat->leaving)
-			seat->silent_ticks = 0;
-		else if (heartbeats != seat->born_with && ++seat->silent_ticks == SILENT_TICKS_MAX) {
-			log_line(LOG_LEVEL_ERROR, "worker %u (pid %ld) hangs: ended", w, (long)seat->pid);
-			master_note(m, EVENT_WORKER_HUNG, w, NULL);
-			seat_signal(seat, SIGABRT);
-			seat->kill_at = now + LEAVE_DEADLINE_MS;
-		}
-	}
-}
-
 /* Whoever has a proof of his address got it from the newest secret or from the one before: neither may count
  * for less than a handshake takes. */
 static void change_secret(struct master *m, mono_ms now)
@@ -630,7 +610,7 @@ static void on_time(struct master *m)
 			else
 				log_line(LOG_LEVEL_NOTICE, "worker %u (pid %ld) does not end: killed", w,
 					(long)seat->pid);
-			seat_signal(seat, SIGKILL);
+			supervise_signal(seat, SIGKILL);
 			seat->kill_at = MONO_NEVER;
 		}
 		if (seat->pid < 0 && seat->respawn_at <= now && m->phase == PHASE_RUNNING)
@@ -656,7 +636,7 @@ static void on_time(struct master *m)
 		say_alive(m);
 		if (m->upgrade.store.again_at <= now)
 			estate_keep(m);
-		feel_pulses(m, now);
+		pulse_feel(m, now);
 		change_secret(m, now);
 		drain_go_on(m);
 		roster_go_on(m);

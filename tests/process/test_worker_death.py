@@ -13,6 +13,7 @@ import runner  # noqa: E402
 from netns import Failed, wait_for  # noqa: E402
 
 KILLS, CLIENTS = 6, 5
+SILENT_S = 10 # then a worker whose heart stands still is ended
 
 
 def expect(true, what):
@@ -156,6 +157,50 @@ def test_the_keyholder_is_replaced_and_clients_go_on_connecting(folder):
         hub.wait_connected(hub.start_client(net, 1, "c1"), seconds=30)
         expect(not netns.pings([(n, "10.77.0.1") for n in net.clients]), "no way through")
         expect(first.text().count(hub.CONNECTED) == 1, "the first client connected anew")
+
+
+HOG = """
+import os, sys, time
+end = time.monotonic() + 60 # whatever becomes of the test
+while time.monotonic() < end and not os.path.exists(sys.argv[1]):
+    time.sleep(0.05)
+with open(sys.argv[1]) as f:
+    os.sched_setaffinity(0, [int(f.read())])
+os.nice(-20)
+for _ in range(4):
+    os.fork() # sixteen of them
+while time.monotonic() < end and os.path.exists(sys.argv[1]):
+    for _ in range(100000):
+        pass
+"""
+
+
+@runner.alone
+def test_a_worker_without_a_cpu_does_not_hang_and_is_left_alone(folder):
+    """Longer than its master's patience with one that hangs: its successor would fare no better."""
+    hub.make_pki(folder, ["c0", "c1"])
+    trigger = os.path.join(folder, "hog")
+    # in the hub's own session: the kernel shares CPUs between sessions first
+    hog = hub.write(folder, "hog.py", HOG)
+    program = hub.write(folder, "hogged", f"#!/bin/sh\n{sys.executable} -IS {hog} {trigger} &\nexec {hub.HUB} \"$@\"\n")
+    os.chmod(program, 0o755)
+    with netns.Net(2, folder) as net:
+        it = hub.Hub(net, hub.hub_config(folder), program=program)
+        clients = [hub.start_client(net, i, f"c{i}") for i in range(2)]
+        hub.wait_connected(*clients)
+        pids = it.worker_pids()
+        os.sched_setscheduler(pids[1], os.SCHED_IDLE, os.sched_param(0))
+        cpu = min(os.sched_getaffinity(pids[1]))
+        os.rename(hub.write(folder, "hog.new", str(cpu)), trigger)
+        try:
+            it.wait_text(r"WARNING: worker 1 \(pid \d+\) gets no time on CPU", 20)
+            time.sleep(SILENT_S)
+        finally:
+            os.unlink(trigger)
+        expect(it.worker_pids() == pids and "hangs" not in it.text(), "it was ended")
+        wait_for("it goes on", lambda: not netns.pings([(n, "10.77.0.1") for n in net.clients]), 20)
+        expect(all(c.text().count(hub.CONNECTED) == 1 for c in clients), "a client connected anew")
+        expect(it.stop() == 0, "exit status")
 
 
 def test_clients_whose_worker_just_died_are_told_of_a_stop(folder):
