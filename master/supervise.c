@@ -634,6 +634,7 @@ static void on_time(struct master *m)
 	if (m->tick_at <= now) {
 		m->tick_at = now + m->tick;
 		say_alive(m);
+		upgrade_on_tick(m);
 		if (m->upgrade.store.again_at <= now)
 			estate_keep(m);
 		pulse_feel(m, now);

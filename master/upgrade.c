@@ -20,7 +20,10 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+
+enum { BUSY_STEP_MS = 50 };
 
 /* A checker says one line: a word and what for people. */
 static const char SAME[] = "upgrade-same ", FRESH[] = "upgrade-fresh ", NO[] = "upgrade-no ";
@@ -140,6 +143,19 @@ __attribute__((format(printf, 2, 3))) static void failed(struct master *m, const
 	upgrade_failed(m, why);
 }
 
+/* Executes what is open at PROGRAM_FD. Whoever installed it may not have closed it yet, or a process forked meanwhile has it
+ * open for writing until its own exec: both pass. */
+static int execute_checker(char **argv)
+{
+	for (int waited = 0; waited <= BUSY_MS; waited += BUSY_STEP_MS) {
+		syscall(SYS_execveat, PROGRAM_FD, "", argv, environ, AT_EMPTY_PATH);
+		if (errno != ETXTBSY)
+			break;
+		nanosleep(&(struct timespec){ .tv_nsec = BUSY_STEP_MS * 1000000 }, NULL);
+	}
+	return -errno;
+}
+
 _Noreturn static void check_there(struct master *m, int out)
 {
 	char number[16];
@@ -156,8 +172,8 @@ _Noreturn static void check_there(struct master *m, int out)
 	argv[1] = option;
 	argv[2] = number;
 	memcpy(&argv[3], &m->argv[1], (size_t)(m->argc - 1) * sizeof(*argv));
-	syscall(SYS_execveat, PROGRAM_FD, "", argv, environ, AT_EMPTY_PATH);
-	dprintf(STDOUT_FILENO, "%s%s: cannot be executed: %s\n", NO, m->upgrade.program, strerror(errno));
+	int error = execute_checker(argv);
+	dprintf(STDOUT_FILENO, "%s%s: cannot be executed: %s\n", NO, m->upgrade.program, strerror(-error));
 	_exit(1);
 }
 
@@ -254,7 +270,7 @@ int upgrade(struct master *m, char *error, size_t room)
 		return result;
 	}
 	u->state = UPGRADE_CHECKING;
-	u->deadline = master_now() + CHECK_DEADLINE_MS;
+	u->ticks_left = CHECK_TICKS + 1; /* the first may be over at once */
 	told(m, EVENT_UPGRADE_BEGUN, "begun");
 	log_line(LOG_LEVEL_NOTICE, "Upgrade: asking %s whether it can take over", u->program);
 	return 0;
@@ -355,8 +371,8 @@ bool upgrade_reaped(struct master *m, pid_t pid, int status)
 	if (u->state != UPGRADE_CHECKING || m->phase != PHASE_RUNNING)
 		return true;
 	bool well = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-	if (u->deadline == MONO_NEVER)
-		failed(m, "%s does not say within %d s whether it can take over", u->program, CHECK_DEADLINE_MS / 1000);
+	if (!u->ticks_left)
+		failed(m, "%s does not say within %d s whether it can take over", u->program, CHECK_TICKS);
 	else if (well && answer_of(u, SAME))
 		go(m);
 	else if (well && (why = answer_of(u, FRESH)))
@@ -381,10 +397,15 @@ void upgrade_on_time(struct master *m, mono_ms now)
 	if (u->deadline > now)
 		return;
 	u->deadline = MONO_NEVER;
-	if (u->state == UPGRADE_CHECKING && u->checker > 0)
-		kill(u->checker, SIGKILL); /* ours and not reaped yet */
-	else if (u->state == UPGRADE_SETTLING)
+	if (u->state == UPGRADE_SETTLING)
 		upgrade_go_back(m, "its workers are not ready in time");
+}
+
+void upgrade_on_tick(struct master *m)
+{
+	struct upgrade *u = &m->upgrade;
+	if (u->state == UPGRADE_CHECKING && u->checker > 0 && u->ticks_left && --u->ticks_left == 0)
+		kill(u->checker, SIGKILL); /* ours and not reaped yet */
 }
 
 void upgrade_end(struct master *m)

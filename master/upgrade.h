@@ -24,7 +24,8 @@ struct findings;
 struct master;
 
 enum {
-	CHECK_DEADLINE_MS = 10000,  /* what a new program takes to say that it is one */
+	CHECK_TICKS = 10,	    /* what a new program takes to say that it is one; ours, so that a pause of the machine is not its */
+	BUSY_MS = 3000,		    /* and until nobody has it open for writing any more */
 	ADOPT_DEADLINE_MS = 20000,  /* from exec to the loop; then the old one goes on */
 	LEFT_ALONE_S = 30,	    /* workers whose master is silent for so long tell their clients and end */
 	SETTLE_DEADLINE_MS = 60000, /* and until all workers are of the new program */
@@ -61,7 +62,8 @@ struct upgrade {
 	int answer_fd; /* what it says; -1 */
 	char answer[512];
 	size_t answer_len;
-	mono_ms deadline; /* of the state; MONO_NEVER */
+	unsigned ticks_left; /* CHECKING: until it must have said something; 0: it was ended */
+	mono_ms deadline; /* SETTLING: when it must be over; MONO_NEVER */
 };
 
 /* upgrade.c: on the side that goes */
@@ -74,6 +76,7 @@ void upgrade_heard(struct master *m);
 bool upgrade_reaped(struct master *m, pid_t pid, int status);
 bool upgrade_worker_gone(struct master *m);
 void upgrade_on_time(struct master *m, mono_ms now);
+void upgrade_on_tick(struct master *m);
 void upgrade_end(struct master *m);
 /* `--check-upgrade FD ...`, the option standing at argv[at]: what the checker does, in the new program. */
 int upgrade_check(int argc, char **argv, int at);

@@ -14,6 +14,7 @@ import runner  # noqa: E402
 from netns import Failed, wait_for  # noqa: E402
 
 UPGRADES, CLIENTS, CROWD = 5, 5, 200
+LOOK_S = 10 # so long a new program has to say that it is one
 
 
 def expect(true, what):
@@ -152,6 +153,9 @@ def test_a_new_program_that_is_none_changes_nothing(folder):
         refused("cannot be executed: Exec format error")
         it.replace_by_text("#!/bin/sh\nexit 0\n")
         refused("cannot be executed")
+        it.replace(hub.HUB)
+        with open(it.program, "r+b"):
+            refused("cannot be executed: Text file busy")
         it.replace(f"{PROGRAMS}/ends-at-once")
         refused("no program of this hub's kind: it ended with status 0")
         began = time.monotonic()
@@ -167,6 +171,31 @@ def test_a_new_program_that_is_none_changes_nothing(folder):
         said = it.upgrade()
         expect("done" in said, f"a good one is refused afterwards: {said}")
         expect(client.text().count(hub.CONNECTED) == 1, "the client connected anew")
+
+
+def test_a_new_program_may_be_closed_and_looked_at_late(folder):
+    """Whoever installed it has it open for a moment longer; then the whole machine stands still while it is looked at."""
+    hub.make_pki(folder, ["c0"])
+    with netns.Net(1, folder) as net:
+        it = Upgradable(net, hub.hub_config(folder))
+        client = hub.start_client(net, 0, "c0")
+        hub.wait_connected(client)
+        old, before = it.file(), set(it.pids())
+        it.replace(hub.HUB)
+        with open(it.program, "r+b"):
+            it.signal(signal.SIGURG)
+            it.wait_text("asking .* whether it can take over")
+            checker = wait_for("the one that looks at it", lambda: set(it.pids()) - before)
+            time.sleep(0.5)
+            for pid in (*checker, it.process.pid):
+                os.kill(pid, signal.SIGSTOP)
+            time.sleep(LOOK_S + 1)
+            for pid in (it.process.pid, *checker):
+                os.kill(pid, signal.SIGCONT)
+        it.wait_text("Upgrade done", 20)
+        expect(it.file() != old and "failed" not in it.note(), it.note())
+        wait_for("all workers", lambda: all_ready(it))
+        expect(client.text().count(hub.CONNECTED) == 1 and "Restart" not in client.text(), "the client connected anew")
 
 
 def test_a_new_program_that_does_not_get_to_work_gives_back(folder):
