@@ -166,8 +166,27 @@ int start_first_keyholder(struct master *m);
 /* The state segment, unless there is one; the statistics, unless there are some; the events. */
 int start_segments(struct master *m);
 
-/* supervise.c: births, deaths, orders, the loop. */
+/* worker_life.c: births, deaths, and what a worker says in between. */
+/* False: it is tried again after a pause. */
 bool worker_birth(struct master *m, unsigned index);
+/* Takes what is there, at most `max` messages. False: the other end is closed. */
+bool worker_hear(struct master *m, unsigned index, int max);
+/* A worker that closed its end is dying, or will not hear another order. */
+void worker_deaf(struct master *m, unsigned index);
+/* Its process has ended, with this status of waitpid(). */
+void worker_died(struct master *m, unsigned index, int status);
+
+/* signals.c */
+/* What came, each served. */
+void signals_read(struct master *m);
+/* Those of our children that have ended. */
+void signals_reap(struct master *m);
+
+/* supervise.c: orders, time, the loop. */
+void supervise_watch(struct master *m, int fd, uint32_t what);
+void supervise_unwatch(struct master *m, int fd);
+/* The first time that all workers are ready. */
+void supervise_started(struct master *m);
 bool supervise_anybody_left(const struct master *m);
 /* Workers tell their clients RESTART and end, with the usual patience; nobody is born for them. */
 void supervise_empty(struct master *m);
