@@ -34,7 +34,7 @@ static void config_defaults(struct config *c)
 	c->live_revoke = true;
 	c->steering = true;
 	c->offload = true;
-	c->rebalance = true;
+	c->rebalance = CONFIG_REBALANCE;
 	c->verb = 1;
 	c->status_s = 60;
 	c->status_version = 1;

@@ -13,6 +13,7 @@
 
 enum {
 	CONFIG_CRL_MAX = 32 << 20,     /* a CRL has fewer bytes, at the start and when it changes */
+	CONFIG_REBALANCE = 60, /* percent of a CPU, unless hub.rebalance says another number */
 	CONFIG_CLIENTS_MAX = 1 << 20,  /* what the session table numbers */
 	CONFIG_PASSWORD_MAX = 128,     /* of the management interface */
 };
@@ -188,7 +189,7 @@ struct config {
 	const char *runtime_dir;  /* hub.runtime-dir, default /run/vpnserverd */
 	bool live_revoke;         /* hub.live-revoke on|off: who is revoked goes at once, default on */
 	bool steering;            /* hub.steering on|off: bpf() steering, default on */
-	bool rebalance;           /* hub.rebalance on|off: busy workers give sessions to idle ones, default on */
+	unsigned rebalance;	  /* hub.rebalance: workers above so many percent of a CPU give sessions to idle ones; 0: off */
 	bool offload;             /* hub.offload on|off: super packets to and from kernel and network, default on */
 	int verb, mute;
 	const char *log;          /* NULL: standard output */

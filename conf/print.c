@@ -309,7 +309,10 @@ static void print_process(FILE *out, const struct config *c)
 	print_text(out, "hub.runtime-dir", c->runtime_dir);
 	print_text(out, "hub.live-revoke", c->live_revoke ? "on" : "off");
 	print_text(out, "hub.steering", c->steering ? "on" : "off");
-	print_text(out, "hub.rebalance", c->rebalance ? "on" : "off");
+	if (c->rebalance)
+		print_number(out, "hub.rebalance", c->rebalance);
+	else
+		print_text(out, "hub.rebalance", "off");
 	print_text(out, "hub.offload", c->offload ? "on" : "off");
 	print_number(out, "verb", (unsigned)c->verb);
 	if (c->mute)

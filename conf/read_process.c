@@ -163,10 +163,13 @@ void read_hub_steering(struct parse *p, const struct line *line)
 
 void read_hub_rebalance(struct parse *p, const struct line *line)
 {
-	static const char *const words[] = { "off", "on", NULL };
-	int choice = value_choice(p, line, 1, words);
-	if (choice >= 0)
-		p->config->rebalance = choice == 1;
+	const char *word = line->words[1];
+	if (strcmp(word, "off") == 0)
+		p->config->rebalance = 0;
+	else if (strcmp(word, "on") == 0)
+		p->config->rebalance = CONFIG_REBALANCE;
+	else
+		value_unsigned(p, line, 1, 1, 100, &p->config->rebalance);
 }
 
 void read_hub_offload(struct parse *p, const struct line *line)

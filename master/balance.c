@@ -61,7 +61,7 @@ enum balance_step balance_look(struct balance *b, const struct balance_worker *w
 		return BALANCE_NOTHING;
 	}
 	unsigned difference = load_of(b, hot) - load_of(b, cool);
-	if (load_of(b, hot) < BALANCE_HOT || difference < (same && b->measuring ? BALANCE_END : BALANCE_BEGIN))
+	if (load_of(b, hot) < b->hot_from || difference < (same && b->measuring ? BALANCE_END : BALANCE_BEGIN))
 		return rest(b);
 	if (!same) {
 		rest(b);

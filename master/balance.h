@@ -17,7 +17,6 @@
 
 enum {
 	BALANCE_WORKERS_MAX = 256,
-	BALANCE_HOT = 600,	 /* permille of a CPU: below that nobody needs help */
 	BALANCE_BEGIN = 250,	 /* difference between the hottest and the coolest, in permille, to begin at ... */
 	BALANCE_END = 120,	 /* ... and to end at */
 	BALANCE_WORTH = 10,	 /* a session of less is not worth a handshake */
@@ -32,6 +31,7 @@ struct balance_worker {
 };
 
 struct balance {
+	unsigned hot_from; /* permille of a CPU: below that nobody needs help. The caller's, as it likes at any time */
 	unsigned load[BALANCE_WORKERS_MAX]; /* smoothed, 1/16 permille */
 	bool known[BALANCE_WORKERS_MAX];
 	unsigned hot, cool; /* the last look's extremes */

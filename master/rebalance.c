@@ -128,6 +128,7 @@ void rebalance_go_on(struct master *m)
 		workers[w] = (struct balance_worker){ .able = roster_is_active(m, w) && m->seats[w].ready &&
 							      !m->seats[w].leaving,
 			.load = atomic_load(&stats_worker(m->stats, w)->cpu_permille) };
+	r->balance.hot_from = m->now.config->rebalance * 10;
 	switch (balance_look(&r->balance, workers, m->workers)) {
 	case BALANCE_MEASURE:
 		measure(m, r, r->balance.hot, NULL, 0);

@@ -189,7 +189,8 @@ static const struct {
 	{ "hub.name a/b", "hub.name: 'a/b' cannot be part of a file name (hint: letters, digits, - and _)" },
 	{ "hub.runtime-dir run", "hub.runtime-dir: the directory must be absolute (hint: /run/vpnserverd)" },
 	{ "hub.steering maybe", "hub.steering: 'maybe' is none of the words it takes (hint: off, on)" },
-	{ "hub.rebalance 1", "hub.rebalance: '1' is none of the words it takes (hint: off, on)" },
+	{ "hub.rebalance 101", "hub.rebalance: 101 is not between 1 and 100" },
+	{ "hub.rebalance no", "hub.rebalance: 'no' is not a number" },
 	{ "hub.offload 1", "hub.offload: '1' is none of the words it takes (hint: off, on)" },
 	{ "hub.live-revoke yes", "hub.live-revoke: 'yes' is none of the words it takes (hint: off, on)" },
 };
@@ -509,7 +510,11 @@ START_TEST(the_process)
 	c = silent(
 		"syslog hub\nlog a\nlog-append b\nlog c\nhub.workers 3\nhub.workers auto\nhub.steering on\n"
 		"hub.offload off\nhub.offload on\n");
-	ck_assert(c->rebalance);
+	ck_assert_uint_eq(c->rebalance, CONFIG_REBALANCE);
+	struct config *other = silent("hub.rebalance off\nhub.rebalance on\n"), *third = silent("hub.rebalance 40\n");
+	ck_assert(other->rebalance == CONFIG_REBALANCE && third->rebalance == 40);
+	config_free(&other);
+	config_free(&third);
 	ck_assert(c->use_syslog && !c->log_append && c->steering && c->offload && c->live_revoke);
 	ck_assert_str_eq(c->log, "c");
 	ck_assert_uint_eq(c->workers, 0);

@@ -22,6 +22,7 @@ static int now;
 static void set_up(void)
 {
 	memset(&balance, 0, sizeof(balance));
+	balance.hot_from = 600;
 	memset(clients, 0, sizeof(clients));
 	worker_count = 2;
 	client_count = all_moves = base_load = 0;
@@ -102,6 +103,21 @@ static unsigned difference(void)
 	}
 	return most - least;
 }
+
+START_TEST(hot_is_what_the_limit_says)
+{
+	for (unsigned limit = 300; limit <= 1000; limit += 100) {
+		set_up();
+		add(0, limit / 20, 20);
+		balance.hot_from = limit + 1;
+		seconds(60, 0);
+		ck_assert_uint_eq(all_moves, 0);
+		balance.hot_from = limit;
+		seconds(60, 0);
+		ck_assert_uint_gt(all_moves, 0);
+	}
+}
+END_TEST
 
 START_TEST(a_hot_worker_gives_until_it_is_even_and_then_nothing_moves)
 {
@@ -274,6 +290,7 @@ END_TEST
 static void add_tests(TCase *t)
 {
 	tcase_add_checked_fixture(t, set_up, NULL);
+	tcase_add_test(t, hot_is_what_the_limit_says);
 	tcase_add_test(t, a_hot_worker_gives_until_it_is_even_and_then_nothing_moves);
 	tcase_add_test(t, a_few_a_second_at_most);
 	tcase_add_test(t, an_elephant_stays_and_the_others_leave_it_alone);

@@ -11,7 +11,7 @@ static uint32_t slots[8];
 
 static void set_up(void)
 {
-	config = (struct config){ .rebalance = true };
+	config = (struct config){ .rebalance = CONFIG_REBALANCE };
 	hand_made(&config);
 }
 
@@ -83,19 +83,23 @@ START_TEST(a_busy_worker_gives_what_makes_it_even)
 }
 END_TEST
 
-START_TEST(switched_off_nothing_moves)
+START_TEST(switched_off_or_below_the_limit_nothing_moves)
 {
 	static const unsigned packets[4] = { 30000, 30000, 30000, 30000 };
 	uint32_t moved[8];
 
 	four_sessions();
-	config.rebalance = false;
+	config.rebalance = 0;
 	for (unsigned i = 0; i < 30; i++)
 		second(950, packets);
 	ck_assert_uint_eq(given(moved), 0);
-	config.rebalance = true;
+	config.rebalance = 91;
 	for (unsigned i = 0; i < 30; i++)
-		second(950, packets);
+		second(900, packets);
+	ck_assert_uint_eq(given(moved), 0); /* not busy enough */
+	config.rebalance = 90;
+	for (unsigned i = 0; i < 30; i++)
+		second(900, packets);
 	ck_assert_uint_gt(given(moved), 0);
 }
 END_TEST
@@ -152,7 +156,7 @@ static void add_tests(TCase *t)
 {
 	tcase_add_checked_fixture(t, set_up, hand_unmade);
 	tcase_add_test(t, a_busy_worker_gives_what_makes_it_even);
-	tcase_add_test(t, switched_off_nothing_moves);
+	tcase_add_test(t, switched_off_or_below_the_limit_nothing_moves);
 	tcase_add_test(t, drained_workers_and_those_that_are_away_get_nothing);
 	tcase_add_test(t, who_moved_stays_for_a_while);
 }
