@@ -65,6 +65,7 @@ START_TEST(the_number_of_workers_changes_with_the_configuration)
 	reload_with_workers(4);
 	ck_assert(hub_logs(&hub, "There are 4 workers now"));
 	ck_assert(hub_logs(&hub, "Reload done"));
+	ck_assert(WAIT_FOR(fake->ready[2] && fake->ready[3])); /* the others need not wait for them */
 	ck_assert_int_eq(fake->births[2], 1);
 	ck_assert_int_eq(fake->births[3], 1);
 	ck_assert_int_eq(fake->births[1], 1); /* nothing changes for the others */
