@@ -7,9 +7,10 @@
 enum {
 	TURNS_LEAST = 5000, /* a second: fewer wakes are cheap, and waiting would find nobody */
 	ENOUGH = 12,	    /* a turn: what a wait aims at, ... */
-	ENOUGH_ONE_WAY = 32, /* ... where hardly anything goes back, so that no sender waits for an answer */
+	ENOUGH_ONE_WAY = 20, /* ... where hardly anything goes back, so that no sender waits for an answer */
 	ONE_WAY = 48,	    /* more than so many there for each one back */
-	MANY = 48,	    /* a turn: there is work all the time, a wait would waste it */
+	MANY = 28,	    /* a turn: there is work all the time, a wait would waste it. A turn on the ring brings 32 at most of
+			     * what comes one by one (io_uring's MULTISHOT_MAX_RETRY), however much waits */
 };
 
 static uint64_t load(const struct gather *g)
@@ -42,11 +43,11 @@ static void decide(struct gather *g, uint64_t span_us)
 
 	if (g->wait_us) {
 		/* Hardly more than one a turn: less comes than it did, or whoever sends waits for us in turn. */
-		bool in_vain = 2 * load(g) < 3 * turns;
+		bool in_vain = 2 * load(g) < 3 * turns, too_much = load(g) >= MANY * turns;
 
-		if (in_vain)
+		if (in_vain || too_much)
 			g->rest = GATHER_REST;
-		g->wait_us = !in_vain && load(g) < MANY * turns ? next_wait_us(g, span_us) : 0;
+		g->wait_us = in_vain || too_much ? 0 : next_wait_us(g, span_us);
 	} else if (g->rest) {
 		g->rest--;
 	} else if (turns * 1000000 >= TURNS_LEAST * span_us && 3 * load(g) < 2 * enough(g) * turns) {
