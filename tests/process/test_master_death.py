@@ -128,6 +128,7 @@ def test_a_successor_finds_dead_workers_too_and_what_it_cannot_use(folder):
         workers = it.worker_pids()
         it.die()
         os.kill(workers[0], signal.SIGKILL)
+        wait_for("its end", lambda: gone(workers[0]), 10)
         store.fds.append(("orders-999", os.open("/dev/null", os.O_RDONLY)))
         it.come_back()
         expect("worker 0 " in it.text() and "is gone" in it.text(), it.text())
