@@ -175,7 +175,7 @@ def numbers_change(folder, steering):
         lines = ("client-to-client", "hand-window 10", f"hub.steering {steering}")
         it = hub.Hub(net, hub.hub_config(folder, *lines))
         it.lines = lines
-        load = Load(net, 30)
+        load = Load(net, 18)
         load.start()
         time.sleep(1)
         took = []
