@@ -17,18 +17,17 @@ enum {
 struct gather {
 	uint64_t since_us; /* the present window: when it began, ... */
 	unsigned turns;	   /* ... turns that brought something, ... */
-	uint64_t from_links, from_tunnel; /* ... and what they brought */
+	uint64_t load;	   /* ... and what they brought */
 	unsigned wait_us;  /* each turn waits so long; 0: not at all */
 	unsigned rest;	   /* windows left without trying */
 	uint64_t waits;	   /* ever */
 };
 
-/* What a turn brought: packets, and more for super packets, which keep a worker busy by themselves. */
-static inline void gather_note(struct gather *g, unsigned from_links, unsigned from_tunnel)
+/* A turn brought `load`: packets, and more for super packets, which keep a worker busy by themselves. */
+static inline void gather_note(struct gather *g, unsigned load)
 {
-	g->turns += from_links + from_tunnel > 0;
-	g->from_links += from_links;
-	g->from_tunnel += from_tunnel;
+	g->turns += load > 0;
+	g->load += load;
 }
 
 /* Before a turn: how long it waits, in microseconds, or 0. */

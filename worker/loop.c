@@ -155,25 +155,25 @@ static void gather(struct loop *l)
 
 /* ---- handing out ---- */
 
-static void hand_out(struct loop *l, struct batch *b, unsigned *load, void (*handler)(void *, struct batch *))
+static void hand_out(struct loop *l, struct batch *b, void (*handler)(void *, struct batch *))
 {
 	if (!b->count)
 		return;
 	l->counts.batches++;
 	for (unsigned i = 0; i < b->count; i++)
-		*load += 1 + b->packets[i].len / LOAD_BYTES;
+		l->load += 1 + b->packets[i].len / LOAD_BYTES;
 	handler(l->params.handlers.context, b);
 	b->count = 0;
 }
 
 static void hand_out_datagrams(struct loop *l, struct udp_link *link)
 {
-	hand_out(l, &link->arriving, &l->from_links, l->params.handlers.datagrams);
+	hand_out(l, &link->arriving, l->params.handlers.datagrams);
 }
 
 static void hand_out_packets(struct loop *l)
 {
-	hand_out(l, &l->params.tun->arriving, &l->from_tunnel, l->params.handlers.packets);
+	hand_out(l, &l->params.tun->arriving, l->params.handlers.packets);
 }
 
 static void hand_out_rests(struct loop *l)
@@ -545,7 +545,7 @@ int loop_turn(struct loop *l, mono_ms wake_at)
 	pause_or_resume(l);
 	error = l->features.ring ? turn_ring(l, wake_at) : turn_plain(l, wake_at);
 	hand_out_rests(l);
-	gather_note(&l->gather, l->from_links, l->from_tunnel);
-	l->from_links = l->from_tunnel = 0;
+	gather_note(&l->gather, l->load);
+	l->load = 0;
 	return error;
 }

@@ -74,7 +74,7 @@ struct loop {
 	uint64_t wake_others[LOOP_WORKERS_MAX / 64];
 	struct pollfd *polled; /* plain back end */
 	struct gather gather;
-	unsigned from_links, from_tunnel; /* in this turn: gather.h */
+	unsigned load; /* of this turn: gather.h */
 	struct loop_counts counts;
 };
 
