@@ -191,9 +191,11 @@ def test_trains_are_handed_over_and_go_from_client_to_client(folder):
         station(net, folder, 1)
         before = it.counters()
         first, second = (hub.tun_address(c) for c in net.clients)
-        for n in range(8): # of so many flows that nobody answers some begin at the wrong worker
+        for n in range(40): # a flow that nobody answers begins at the wrong worker as often as at the right one
             udp(net, net.hub, net.clients[n % 2], (first, second)[n % 2], 40, f"udp-{n}")
-        over, records = difference(it, before, "PACKETS_TUN_OUT", "HANDED_OVER_OUT")
+            over, records = difference(it, before, "PACKETS_TUN_OUT", "HANDED_OVER_OUT")
+            if n >= 3 and records:
+                break
         runner.say(f"of {over} packets out of the tunnel {records} records were handed over")
         if not records:
             raise Failed("nothing was handed over")
