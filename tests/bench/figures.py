@@ -17,6 +17,7 @@ WINDOW = ("--window", 256)
 AS_A_TRAIN = ("--burst", 32, "--trains")
 ARROW = {"up": "client to server", "down": "server to client"}
 SMALL_SIZES = (64, 512)
+AT_STOCKS_LIMIT = "at stock OpenVPN's limit"
 
 
 # -- with clients connected: bench.server, all of one bring-up --
@@ -110,20 +111,32 @@ def placed(bench):
         os.sched_setaffinity(server, here)
 
 
+def ping_beside(bench, when, seconds, rates=(None, None)):
+    """6: while two other clients send TCP, one each way, at these rates or as fast as it goes: bit/s that arrived."""
+    loads = []
+    for client, rate, *way in ((0, rates[0]), (2, rates[1], "-R")):
+        loads.append(traffic.iperf_start(bench.net, client, seconds + 1, *way, *(("-b", f"{rate:.0f}") if rate else ())))
+    time.sleep(0.3)
+    ping(bench, when, seconds - 0.3)
+    ends = [bench.attempt(lambda process=process: traffic.iperf_end(process, seconds)) for process in loads]
+    for (way, _), end in zip(WAYS, ends):
+        if end:
+            bench.note(6, f"TCP beside the ping {when}, {ARROW[way]}", "Mbit/s", end["bits_per_second"] / 1e6, more=True)
+    return [end and end["bits_per_second"] for end in ends]
+
+
 def latency(bench):
-    """6: pings of one client, idle and while others load the server both ways: as fast as TCP goes, and with the same load
-    for all servers."""
+    """6: pings of one client, idle and while others load the server both ways: as fast as TCP goes, and with what a stock
+    server carried at most in this turn."""
     ping(bench, "idle", bench.seconds)
     with bench.forgiving():
         placed(bench)
     seconds = int(max(2, bench.seconds * 1.5))
-    for when, words in (("under full load", ()), ("under TCP of 300 Mbit/s each way", ("-b", "300M"))):
-        loads = [traffic.iperf_start(bench.net, 0, seconds + 1, *words),
-                 traffic.iperf_start(bench.net, 2, seconds + 1, "-R", *words)]
-        time.sleep(0.3)
-        ping(bench, when, seconds - 0.3)
-        for process in loads:
-            bench.attempt(lambda process=process: traffic.iperf_end(process, seconds))
+    most = ping_beside(bench, "under full load", seconds)
+    if bench.kind == "stock":
+        bench.stock_carries = most
+    if all(bench.stock_carries):
+        ping_beside(bench, AT_STOCKS_LIMIT, seconds, bench.stock_carries)
 
 
 CONNECTED_ITEMS = ((1, cost), (1, trains), (2, throughput), (3, small), (6, latency))
