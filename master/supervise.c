@@ -9,6 +9,7 @@
 #include "master/status.h"
 #include "worker/orders.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -20,7 +21,8 @@ enum {
 	WATCH_HELPER,
 	WATCH_CHECKER,
 	WATCH_FOREIGN = 0x10000, /* and a seat's index: its worker is no child of ours, and ended */
-	READ_MAX = 64 /* messages of one worker in one turn */
+	READ_MAX = 256,		 /* messages of one worker in one turn */
+	LINES_PAUSE_MS = 5
 };
 
 void supervise_watch(struct master *m, int fd, uint32_t what)
@@ -328,6 +330,19 @@ static void watch_adopted(struct master *m)
 	supervise_roll(m);
 }
 
+/* In a storm of handshakes lines come by the thousand, and to be woken for one costs more than the line: they
+ * gather for a moment. Not where somebody's word is waited for; a signal, and so a death, ends it. */
+static void let_lines_gather(struct master *m)
+{
+	struct pollfd signals = { .fd = m->signal_fd, .events = POLLIN };
+	if (m->phase != PHASE_RUNNING)
+		return;
+	for (unsigned w = 0; w < m->workers; w++)
+		if (!m->seats[w].ready || m->seats[w].leaving)
+			return;
+	poll(&signals, 1, LINES_PAUSE_MS);
+}
+
 int supervise(struct master *m)
 {
 	supervise_watch(m, m->signal_fd, WATCH_SIGNALS);
@@ -338,8 +353,10 @@ int supervise(struct master *m)
 	while (m->phase != PHASE_STOPPING || supervise_anybody_left(m) || m->helper.pid > 0) {
 		struct epoll_event events[64];
 		int count = epoll_wait(m->epoll_fd, events, 64, wait_for(m));
+		bool only_lines = count > 0;
 		for (int i = 0; i < count; i++) {
 			uint32_t what = events[i].data.u32;
+			only_lines = only_lines && what < WATCH_FOREIGN;
 			if (what == WATCH_SIGNALS)
 				signals_read(m);
 			else if (what == WATCH_KEYHOLDER)
@@ -357,6 +374,8 @@ int supervise(struct master *m)
 		}
 		on_time(m);
 		manage_on_time(m, master_now());
+		if (only_lines)
+			let_lines_gather(m);
 	}
 	return m->exit_status;
 }
