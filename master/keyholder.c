@@ -247,9 +247,11 @@ _Noreturn static void keyholder_run(const struct keyholder_birth *birth, int con
 		tell(control, REPORT_FAILED, NULL, error);
 		_exit(1);
 	}
-	/* Without `mlock` only what is there now: memory locked in advance would fail to grow once the right
-	 * to lock is gone. */
-	if (mlockall(b.must_lock ? MCL_CURRENT | MCL_FUTURE : MCL_CURRENT) < 0) {
+	tls_key_quicken(key);
+	/* Pages that are in use, and others from the moment they are: the libraries' are many. Without
+	 * `mlock` only what is mapped now: memory locked in advance would fail to grow once the right to lock
+	 * is gone. */
+	if (mlockall(MCL_CURRENT | MCL_ONFAULT | (b.must_lock ? MCL_FUTURE : 0)) < 0) {
 		snprintf(error, sizeof(error),
 			"the private key cannot be locked in memory: %s (raise RLIMIT_MEMLOCK)",
 			strerror(errno));

@@ -124,6 +124,10 @@ void tls_signature_give(struct tls *tls, const uint8_t *signature, size_t len);
 struct tls_key; /* a private key */
 /* From PEM, decrypted with `passphrase` if it must be (NULL: none). NULL on error, `error` says why. */
 struct tls_key *tls_key_read(const char *pem, size_t len, const char *passphrase, char error[TLS_REASON_MAX]);
+/* For who signs often: OpenSSL's libcrypto (libcrypto.so.3) signs from now on, if it is there and does well;
+ * it is loaded, and the key is copied into it, wiped with the key. False: this build's own library goes on.
+ * Before a sandbox, and once. */
+bool tls_key_quicken(struct tls_key *key);
 void tls_key_free(struct tls_key **key);
 /* Signs `input` by a SignatureScheme, only if it has the form of a TLS 1.3 server CertificateVerify input or of a
  * TLS 1.2 server key exchange (64 bytes of randoms, then named-curve parameters). Length, or 0: refused or failed. */

@@ -33,6 +33,15 @@ static void make_keys(void)
 	ed_key = key_of(&ed);
 }
 
+/* Where another library signs. In a build where none is loaded it is the same again. */
+static void make_quick_keys(void)
+{
+	make_keys();
+	tls_key_quicken(ec_key);
+	tls_key_quicken(rsa_key);
+	ck_assert(!tls_key_quicken(ed_key));
+}
+
 static void free_keys(void)
 {
 	tls_key_free(&ec_key);
@@ -299,22 +308,28 @@ END_TEST
 
 int main(void)
 {
+	const TTest *const cases[] = {
+		every_algorithm_signs_both_forms_so_that_it_verifies,
+		an_algorithm_of_another_key_or_with_sha_1_or_unknown_is_refused,
+		every_changed_byte_of_the_tls_1_3_form_is_refused,
+		the_tls_1_3_form_has_a_hash_of_32_or_48_bytes_and_nothing_behind,
+		a_client_certificate_verify_is_refused,
+		the_tls_1_2_form_has_a_known_group_with_its_point_and_nothing_behind,
+		digests_certificates_and_nothing_are_refused,
+		a_signature_that_does_not_fit_is_not_given,
+		a_key_knows_its_certificate,
+		what_is_not_a_key_is_refused_with_a_reason,
+		an_encrypted_key_needs_the_right_passphrase_and_asks_no_terminal,
+	};
 	Suite *suite = suite_create("tls keyhold");
-	TCase *cases = tcase_create("keyhold");
-	tcase_add_unchecked_fixture(cases, make_keys, free_keys);
-	tcase_set_timeout(cases, 60);
-	tcase_add_test(cases, every_algorithm_signs_both_forms_so_that_it_verifies);
-	tcase_add_test(cases, an_algorithm_of_another_key_or_with_sha_1_or_unknown_is_refused);
-	tcase_add_test(cases, every_changed_byte_of_the_tls_1_3_form_is_refused);
-	tcase_add_test(cases, the_tls_1_3_form_has_a_hash_of_32_or_48_bytes_and_nothing_behind);
-	tcase_add_test(cases, a_client_certificate_verify_is_refused);
-	tcase_add_test(cases, the_tls_1_2_form_has_a_known_group_with_its_point_and_nothing_behind);
-	tcase_add_test(cases, digests_certificates_and_nothing_are_refused);
-	tcase_add_test(cases, a_signature_that_does_not_fit_is_not_given);
-	tcase_add_test(cases, a_key_knows_its_certificate);
-	tcase_add_test(cases, what_is_not_a_key_is_refused_with_a_reason);
-	tcase_add_test(cases, an_encrypted_key_needs_the_right_passphrase_and_asks_no_terminal);
-	suite_add_tcase(suite, cases);
+	for (int quick = 0; quick < 2; quick++) {
+		TCase *tests = tcase_create(quick ? "quickened" : "keyhold");
+		tcase_add_unchecked_fixture(tests, quick ? make_quick_keys : make_keys, free_keys);
+		tcase_set_timeout(tests, 60);
+		for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+			tcase_add_test(tests, cases[i]);
+		suite_add_tcase(suite, tests);
+	}
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
 	int failed = srunner_ntests_failed(runner);
