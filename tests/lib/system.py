@@ -45,7 +45,7 @@ def why_not():
         return "systemd is not installed"
     done = subprocess.run(["unshare", "-mpCf", "--propagation", "private", "sh", "-c",
                            "mount -t tmpfs tmpfs /mnt && mkdir /mnt/u /mnt/w /mnt/t /mnt/c && mount -t cgroup2 c /mnt/c &&"
-                           " mkdir /mnt/c/try && rmdir /mnt/c/try &&"
+                           " rmdir \"$(mktemp -d /mnt/c/try-XXXXXX)\" &&"  # two stories ask at once
                            " mount -t overlay o -o lowerdir=/,upperdir=/mnt/u,workdir=/mnt/w /mnt/t"],
                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=30)
     return f"no namespaces for it: {done.stderr.strip()}" if done.returncode else None
