@@ -353,10 +353,10 @@ int supervise(struct master *m)
 	while (m->phase != PHASE_STOPPING || supervise_anybody_left(m) || m->helper.pid > 0) {
 		struct epoll_event events[64];
 		int count = epoll_wait(m->epoll_fd, events, 64, wait_for(m));
-		bool only_lines = count > 0;
+		bool only_workers = count > 0;
 		for (int i = 0; i < count; i++) {
 			uint32_t what = events[i].data.u32;
-			only_lines = only_lines && what < WATCH_FOREIGN;
+			only_workers = only_workers && what < WATCH_FOREIGN;
 			if (what == WATCH_SIGNALS)
 				signals_read(m);
 			else if (what == WATCH_KEYHOLDER)
@@ -374,7 +374,7 @@ int supervise(struct master *m)
 		}
 		on_time(m);
 		manage_on_time(m, master_now());
-		if (only_lines)
+		if (only_workers)
 			let_lines_gather(m);
 	}
 	return m->exit_status;
