@@ -2,13 +2,11 @@
  * Whether waiting pays, from the last few milliseconds. */
 #include "worker/gather.h"
 
-#include <stdbool.h>
-
 enum {
-	TURNS_LEAST = 5000, /* a second: fewer wakes are cheap, and waiting would find nobody */
-	FEW = 8,	    /* a turn: below it wakes are most of the cost */
-	ENOUGH = 12,	    /* a turn: what a wait aims at */
-	MANY = 48,	    /* a turn: there is work all the time, a wait would waste it */
+	WAKES_LEAST = 5000, /* a second: fewer are cheap, and waiting would find nobody */
+	FEW = 8,	    /* a wake: below it wakes are most of the cost */
+	ENOUGH = 48,	    /* a wake: what a wait aims at */
+	MANY = 192,	    /* a wake: there is work all the time, a wait would waste it */
 };
 
 static unsigned next_wait_us(const struct gather *g, uint64_t span_us)
@@ -20,18 +18,18 @@ static unsigned next_wait_us(const struct gather *g, uint64_t span_us)
 
 static void decide(struct gather *g, uint64_t span_us)
 {
-	uint64_t turns = g->turns;
+	uint64_t wakes = g->wakes;
 
 	if (g->wait_us) {
-		/* Hardly more than one a turn: less comes than it did, or whoever sends waits for us in turn. */
-		bool in_vain = 2 * g->load < 3 * turns;
+		/* Hardly more than one a wake: less comes than it did, or whoever sends waits for us in turn. */
+		bool in_vain = 2 * g->load < 3 * wakes;
 
 		if (in_vain)
 			g->rest = GATHER_REST;
-		g->wait_us = !in_vain && g->load < MANY * turns ? next_wait_us(g, span_us) : 0;
+		g->wait_us = !in_vain && g->load < MANY * wakes ? next_wait_us(g, span_us) : 0;
 	} else if (g->rest) {
 		g->rest--;
-	} else if (turns * 1000000 >= TURNS_LEAST * span_us && g->load < FEW * turns) {
+	} else if (wakes * 1000000 >= WAKES_LEAST * span_us && g->load < FEW * wakes) {
 		g->wait_us = next_wait_us(g, span_us);
 	}
 }
@@ -47,9 +45,11 @@ unsigned gather_wait_us(struct gather *g, uint64_t now_us)
 		else
 			decide(g, span_us);
 		g->since_us = now_us;
-		g->turns = 0;
+		g->wakes = 0;
 		g->load = 0;
 	}
+	if (g->more)
+		return 0;
 	g->waits += g->wait_us > 0;
 	return g->wait_us;
 }

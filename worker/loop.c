@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The turn of the loop. On the ring, links and the tunnel queue receive by themselves into buffers lent to
- * the kernel; everything else is a one-shot poll, armed again each turn, so that what was not read is
- * reported again. How the ring is made and restricted stands in ring.c. */
+ * The turn of the loop. On the ring, links receive by themselves into buffers lent to the kernel; everything else is a
+ * one-shot poll, armed again each turn, so that what was not read is reported again. How the ring is
+ * made and restricted stands in ring.c. */
 #include "worker/loop.h"
 
 #include "common/base/check.h"
@@ -16,10 +16,11 @@
 
 enum {
 	OP_SHIFT = 56,	/* user_data: op in the upper byte, index below */
-	ROUNDS_MAX = 8, /* plain: reads of one fd a turn */
+	ROUNDS_MAX = 8, /* plain: reads of one link a turn */
 	ERRORS_IN_ROW_MAX = 8,
 	RETRY_MS = 100,	   /* after errors, so that a broken fd does not eat the CPU */
-	LOAD_BYTES = 8192, /* so many of a super packet weigh as much as one more packet */
+	LOAD_BYTES = 3000, /* so many of a super packet weigh as much as one more packet */
+	RING_AT_ONCE = 32, /* datagrams: io_uring brings no more of a socket a turn (MULTISHOT_MAX_RETRY) */
 	POLLED_OTHERS = 5, /* plain: tunnel, wake, orders, keyholder, helper; links follow */
 };
 
@@ -56,10 +57,8 @@ static void become_plain(struct loop *l)
 		l->params.links[i].multishot = l->params.links[i].armed = false;
 		buffers_drop_ring(&l->params.links[i].buffers);
 	}
-	if (l->params.tun) {
-		l->params.tun->multishot = l->params.tun->armed = false;
-		buffers_drop_ring(&l->params.tun->buffers);
-	}
+	if (l->params.tun)
+		l->params.tun->armed = false;
 }
 
 int loop_init(struct loop *l, const struct loop_params *params)
@@ -196,10 +195,13 @@ static void retry_link_later(struct udp_link *link)
 /* Plain: reads a link or the tunnel queue that is said to be readable. */
 static void read_link(struct loop *l, struct udp_link *link)
 {
-	for (unsigned round = 0; round < ROUNDS_MAX && udp_link_receive(link); round++) {
+	unsigned round;
+
+	for (round = 0; round < ROUNDS_MAX && udp_link_receive(link); round++) {
 		if (link->arriving.count == BATCH_MAX)
 			hand_out_datagrams(l, link);
 	}
+	l->more = round == ROUNDS_MAX || l->more;
 	while (link->split_left) {
 		hand_out_datagrams(l, link);
 		udp_link_receive(link);
@@ -212,10 +214,9 @@ static void read_tun(struct loop *l)
 	struct tun_queue *tun = l->params.tun;
 	uint64_t errors = tun->counts.read_errors;
 
-	for (unsigned round = 0; round < ROUNDS_MAX && !tun->paused && tun_queue_receive(tun); round++) {
-		if (tun->arriving.count == BATCH_MAX)
-			hand_out_packets(l);
-	}
+	if (tun->paused)
+		return;
+	l->more = tun_queue_receive(tun) == TUN_QUEUE_AT_ONCE || l->more;
 	if (tun->counts.read_errors != errors)
 		tun->retry_at = loop_now() + RETRY_MS;
 }
@@ -288,27 +289,11 @@ static void arm_link(struct loop *l, unsigned i, mono_ms now)
 static void arm_tun(struct loop *l, mono_ms now)
 {
 	struct tun_queue *tun = l->params.tun;
-	uint64_t data = data_of(LOOP_PACKETS, 0);
 
-	if (tun->multishot)
-		buffers_publish(&tun->buffers);
-	if (!tun->armed && !tun->paused && now >= tun->retry_at && tun->buffers.free) {
-		tun->armed = true;
-		if (tun->multishot) {
-			struct io_uring_sqe *sqe = next_entry(l);
-
-			tun_queue_prepare(tun, sqe, GROUP_TUN);
-			io_uring_sqe_set_data64(sqe, data);
-		} else {
-			arm_poll(l, tun->fd, POLLIN, data);
-		}
-	} else if (tun->armed && tun->paused && tun->multishot && !tun->cancelled) {
-		struct io_uring_sqe *sqe = next_entry(l);
-
-		tun->cancelled = true;
-		io_uring_prep_cancel64(sqe, data, 0);
-		io_uring_sqe_set_data64(sqe, data_of(LOOP_CANCEL, 0));
-	}
+	if (tun->armed || tun->paused || now < tun->retry_at || !tun->buffers.free)
+		return;
+	tun->armed = true;
+	arm_poll(l, tun->fd, POLLIN, data_of(LOOP_PACKETS, 0));
 }
 
 static void arm_control(struct loop *l, bool *armed, bool wanted, int fd, enum loop_op op)
@@ -386,20 +371,9 @@ static void complete_link(struct loop *l, struct udp_link *link, const struct io
 
 static void complete_tun(struct loop *l, const struct io_uring_cqe *cqe)
 {
-	struct tun_queue *tun = l->params.tun;
-	uint64_t errors = tun->counts.read_errors;
-
-	if (!tun->multishot) {
-		tun->armed = false;
-		if (cqe->res >= 0)
-			read_tun(l);
-		return;
-	}
-	tun_queue_complete(tun, cqe);
-	if (tun->arriving.count == BATCH_MAX)
-		hand_out_packets(l);
-	if (tun->counts.read_errors != errors)
-		tun->retry_at = loop_now() + RETRY_MS;
+	l->params.tun->armed = false;
+	if (cqe->res >= 0)
+		read_tun(l);
 }
 
 static void complete(struct loop *l, const struct io_uring_cqe *cqe)
@@ -435,7 +409,6 @@ static void complete(struct loop *l, const struct io_uring_cqe *cqe)
 		l->armed_helper = false;
 		l->watch_helper = h->helper_said(h->context);
 		break;
-	case LOOP_CANCEL:
 	case LOOP_NONE:
 	case LOOP_OP_COUNT:
 		break;
@@ -462,6 +435,7 @@ static int turn_ring(struct loop *l, mono_ms wake_at)
 		seen++;
 	}
 	io_uring_cq_advance(&l->ring, seen);
+	l->more = seen >= RING_AT_ONCE || l->more;
 	return 0;
 }
 
@@ -545,7 +519,8 @@ int loop_turn(struct loop *l, mono_ms wake_at)
 	pause_or_resume(l);
 	error = l->features.ring ? turn_ring(l, wake_at) : turn_plain(l, wake_at);
 	hand_out_rests(l);
-	gather_note(&l->gather, l->load);
+	gather_note(&l->gather, l->load, l->more);
 	l->load = 0;
+	l->more = false;
 	return error;
 }

@@ -54,7 +54,7 @@ struct loop_params {
 struct loop_features {
 	bool ring; /* io_uring; else poll(2) */
 	bool defer_taskrun;
-	bool multishot_links, multishot_tun;
+	bool multishot_links;
 	int ring_error; /* negative errno why there is no ring; 0 */
 };
 
@@ -74,7 +74,8 @@ struct loop {
 	uint64_t wake_others[LOOP_WORKERS_MAX / 64];
 	struct pollfd *polled; /* plain back end */
 	struct gather gather;
-	unsigned load; /* of this turn: gather.h */
+	unsigned load; /* what this turn brought, and whether it may have left some: gather.h */
+	bool more;
 	struct loop_counts counts;
 };
 

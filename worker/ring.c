@@ -5,8 +5,6 @@
 
 #include <errno.h>
 
-#define OP_READ_MULTISHOT 49
-
 enum {
 	SUBMIT_AT_LEAST = 64,
 	CONTROL_COMPLETIONS = 64, /* beside those that hold a buffer */
@@ -19,8 +17,6 @@ static unsigned completions_wanted(const struct loop *l)
 
 	for (unsigned i = 0; i < l->params.link_count; i++)
 		wanted += l->params.links[i].buffers.count;
-	if (l->params.tun)
-		wanted += l->params.tun->buffers.count;
 	return wanted < COMPLETIONS_MAX ? wanted : COMPLETIONS_MAX;
 }
 
@@ -66,15 +62,6 @@ static int make_ring(struct loop *l)
 	return error;
 }
 
-static bool ring_knows(struct loop *l, int op)
-{
-	struct io_uring_probe *probe = io_uring_get_probe_ring(&l->ring);
-	bool known = probe && io_uring_opcode_supported(probe, op);
-
-	io_uring_free_probe(probe);
-	return known;
-}
-
 /* Lends all slots to the kernel as one buffer group. False: this kernel has no such rings (before 5.19). */
 static bool lend(struct loop *l, struct buffers *b, uint16_t group)
 {
@@ -93,16 +80,12 @@ static bool lend(struct loop *l, struct buffers *b, uint16_t group)
  */
 static int restrict_ring(struct loop *l)
 {
-	static const uint8_t ops[] = { IORING_OP_RECVMSG, OP_READ_MULTISHOT, IORING_OP_POLL_ADD,
-		IORING_OP_ASYNC_CANCEL };
+	static const uint8_t ops[] = { IORING_OP_RECVMSG, IORING_OP_POLL_ADD };
 	enum { OPS = sizeof(ops) / sizeof(ops[0]) };
 	struct io_uring_restriction rows[OPS + 1] = { 0 };
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < OPS; i++) {
-		/* An operation that this kernel does not know is an invalid row. */
-		if (!ring_knows(l, ops[i]))
-			continue;
 		rows[n].opcode = IORING_RESTRICTION_SQE_OP;
 		rows[n++].sqe_op = ops[i];
 	}
@@ -114,7 +97,6 @@ static int restrict_ring(struct loop *l)
 
 int ring_set_up(struct loop *l)
 {
-	struct tun_queue *tun = l->params.tun;
 	int error = make_ring(l);
 
 	if (error)
@@ -125,10 +107,6 @@ int ring_set_up(struct loop *l)
 
 		link->multishot = lend(l, &link->buffers, (uint16_t)(GROUP_LINKS + i));
 		l->features.multishot_links = l->features.multishot_links && link->multishot;
-	}
-	if (tun) {
-		tun->multishot = ring_knows(l, OP_READ_MULTISHOT) && lend(l, &tun->buffers, GROUP_TUN);
-		l->features.multishot_tun = tun->multishot;
 	}
 	error = restrict_ring(l);
 	if (!error)

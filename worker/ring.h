@@ -5,10 +5,10 @@
 
 #include "worker/loop.h"
 
-/* Buffer groups: of the tunnel queue, of the first link. */
-enum { GROUP_TUN = 0, GROUP_LINKS = 1 };
+/* Buffer group of the first link; the others follow. */
+enum { GROUP_LINKS = 1 };
 
-/* Makes l->ring for l->params, lends it the buffers of links and tunnel as far as the kernel has buffer rings
+/* Makes l->ring for l->params, lends it the buffers of links as far as the kernel has buffer rings
  * (`multishot` says whether), restricts and enables it, notes l->features. 0, or a negative errno: there is
  * no ring, though buffers may have been lent to it. */
 int ring_set_up(struct loop *l);

@@ -9,18 +9,13 @@
 #include "common/base/check.h"
 
 #include <errno.h>
-#include <liburing.h>
 #include <linux/if_tun.h>
 #include <linux/virtio_net.h>
 #include <net/if.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/uio.h>
-
-/* liburing 2.3 does not know it; kernels since 6.7 do. */
-#define OP_READ_MULTISHOT 49
-
-enum { RECEIVE_AT_ONCE = 64 };
+#include <unistd.h>
 
 /* Bytes in front of each packet, or a negative errno. */
 static int ask_header_len(int fd)
@@ -119,35 +114,11 @@ static bool take_slot(struct tun_queue *tq, uint16_t id, size_t len)
 	return true;
 }
 
-void tun_queue_prepare(struct tun_queue *tq, struct io_uring_sqe *sqe, uint16_t group)
-{
-	io_uring_prep_rw(OP_READ_MULTISHOT, sqe, tq->fd, NULL, 0, 0);
-	sqe->flags |= IOSQE_BUFFER_SELECT;
-	sqe->buf_group = group;
-}
-
 /* 0, the end of a file, is one too: no device says that. */
 static void note_error(struct tun_queue *tq, int error)
 {
-	if (error == -ENOBUFS)
-		tq->counts.out_of_buffers++;
-	else if (error != -ECANCELED && error != -EINTR && error != -EAGAIN)
+	if (error != -EINTR && error != -EAGAIN)
 		tq->counts.read_errors++;
-}
-
-bool tun_queue_complete(struct tun_queue *tq, const struct io_uring_cqe *cqe)
-{
-	uint16_t id;
-
-	if (!(cqe->flags & IORING_CQE_F_MORE))
-		tq->armed = tq->cancelled = false;
-	if (cqe->res <= 0)
-		note_error(tq, cqe->res);
-	if (!(cqe->flags & IORING_CQE_F_BUFFER))
-		return false;
-	id = (uint16_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
-	buffers_note_filled(&tq->buffers, id);
-	return take_slot(tq, id, cqe->res < 0 ? 0 : (size_t)cqe->res);
 }
 
 unsigned tun_queue_receive(struct tun_queue *tq)
@@ -155,7 +126,7 @@ unsigned tun_queue_receive(struct tun_queue *tq)
 	unsigned before = tq->arriving.count;
 	uint16_t id;
 
-	for (unsigned n = 0; n < RECEIVE_AT_ONCE && tq->arriving.count < BATCH_MAX; n++) {
+	for (unsigned n = 0; n < TUN_QUEUE_AT_ONCE && tq->arriving.count < BATCH_MAX; n++) {
 		ssize_t got;
 
 		if (!buffers_take(&tq->buffers, &id))

@@ -9,22 +9,18 @@
 
 #include <sys/uio.h>
 
-struct io_uring_cqe;
-struct io_uring_sqe;
-
-enum { TUN_HEADER_ASK = -1, TUN_HEADER_MAX = 64 };
+enum { TUN_HEADER_ASK = -1, TUN_HEADER_MAX = 64, TUN_QUEUE_AT_ONCE = 64 };
 
 struct tun_queue_params {
 	int fd;		/* borrowed: non-blocking */
 	int header_len; /* bytes of virtio_net_hdr in front of each packet; TUN_HEADER_ASK: ask the device */
-	unsigned buffers; /* how many; 256 is a good number */
+	unsigned buffers; /* how many; TUN_QUEUE_AT_ONCE is a good number */
 	uint32_t payload; /* longest packet taken whole (tun-mtu-max + 256; 65535 with super packets); longer
 			     ones come with FATE_TOO_LONG */
 };
 
 struct tun_queue_counts {
 	uint64_t read_errors;	 /* the device was down or gone */
-	uint64_t out_of_buffers; /* the kernel found no buffer and stopped until we gave some back */
 	uint64_t pauses;	 /* times reading stopped because a link was full */
 	uint64_t offloads;	 /* packets with a checksum or segments that the kernel had left to us */
 	uint64_t trains;	 /* super packets written */
@@ -33,14 +29,12 @@ struct tun_queue_counts {
 struct tun_queue {
 	int fd;
 	unsigned header_len;
-	bool multishot; /* read by the ring by itself; else readiness and read */
-	bool armed;	/* an operation of ours is in the ring */
-	bool cancelled; /* and was asked to end */
+	bool armed; /* the ring tells when there is something to read */
 	bool paused;
 	int64_t retry_at; /* mono_ms: not armed again before, after an error */
 	uint32_t payload;
 	struct buffers buffers;
-	struct batch arriving;		    /* filled by completions, handed out by loop.c */
+	struct batch arriving;		    /* filled by tun_queue_receive(), handed out by loop.c */
 	struct iovec pieces[BATCH_MAX + 1]; /* of one train */
 	struct tun_queue_counts counts;
 };
@@ -71,9 +65,8 @@ bool tun_queue_write_train(struct tun_queue *, const void *offload, size_t offlo
 void tun_queue_pause(struct tun_queue *);
 void tun_queue_resume(struct tun_queue *);
 
-/* For loop.c: as in udp_link.h. A completion brings at most one packet. */
-void tun_queue_prepare(struct tun_queue *, struct io_uring_sqe *, uint16_t group);
-bool tun_queue_complete(struct tun_queue *, const struct io_uring_cqe *);
+/* For loop.c: reads up to TUN_QUEUE_AT_ONCE packets, as many as `arriving` and the buffers take, and says how many came.
+ * Never blocks. */
 unsigned tun_queue_receive(struct tun_queue *);
 
 #endif

@@ -27,8 +27,6 @@
 enum {
 	LINK_BUFFERS = 512, /* of one datagram */
 	LINK_TRAINS = 128,  /* of 64 KiB */
-	TUN_BUFFERS = 512,
-	TUN_TRAINS = 64,
 	SUPER_MAX = 65535,
 	PAYLOAD_EXTRA = 256,
 	SECRET_MS = 1000,  /* how often the shared secrets and the clock are looked at */
@@ -401,16 +399,14 @@ static int make_links(struct worker *w, uint32_t payload)
 static int make_tunnel(struct worker *w, uint32_t payload)
 {
 	const struct inherited *born = w->born;
-	struct tun_queue_params params = { .fd = born->tun_fd, .header_len = TUN_HEADER_ASK, .buffers = TUN_BUFFERS,
+	struct tun_queue_params params = { .fd = born->tun_fd, .header_len = TUN_HEADER_ASK, .buffers = TUN_QUEUE_AT_ONCE,
 		.payload = payload };
 	int result;
 
 	if (born->tun_fd < 0)
 		return 0;
-	if (born->tun_trains) {
-		params.buffers = TUN_TRAINS;
+	if (born->tun_trains)
 		params.payload = SUPER_MAX;
-	}
 	result = tun_queue_init(&w->tun, &params);
 	w->has_tun = result == 0;
 	w->joins = w->has_tun && born->tun_trains;
@@ -516,11 +512,11 @@ static bool be_born(struct worker *w)
 		return false;
 	}
 	if (w->born->index == 0 && !w->born->successor)
-		worker_log(w, 3, "workers: %s%s, links %s, tunnel %s, landlock ABI %d%s%s",
+		worker_log(w, 3, "workers: %s%s, links %s, landlock ABI %d%s%s",
 			w->loop.features.ring ? "io_uring" : "poll",
 			w->loop.features.defer_taskrun ? " (deferred task run)" : "",
 			w->loop.features.multishot_links ? "multishot" : "plain",
-			w->loop.features.multishot_tun ? "multishot" : "plain", locked.landlock_abi,
+			locked.landlock_abi,
 			locked.mdwe ? ", no new code" : "", locked.seccomp ? ", seccomp" : "");
 	return true;
 }

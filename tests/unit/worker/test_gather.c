@@ -20,7 +20,7 @@ static void flow(unsigned per_s, unsigned load, unsigned ms)
 			now_us = next; /* nothing there yet: the turn goes on until there is */
 		for (; next <= now_us; next += each)
 			arrived++;
-		gather_note(&g, arrived * load);
+		gather_note(&g, arrived * load, false);
 	}
 }
 
@@ -35,7 +35,7 @@ static uint64_t questions(unsigned count, unsigned pause_us)
 		now_us += gather_wait_us(&g, now_us);
 		if (now_us < ready)
 			now_us = ready;
-		gather_note(&g, 1);
+		gather_note(&g, 1, false);
 	}
 	return now_us - began;
 }
@@ -60,12 +60,46 @@ END_TEST
 
 START_TEST(the_more_comes_the_shorter_the_wait)
 {
-	flow(100000, 1, 40);
-	ck_assert_uint_ge(g.wait_us, 100);
-	ck_assert_uint_le(g.wait_us, 140);
 	flow(200000, 1, 40);
-	ck_assert_uint_ge(g.wait_us, 50);
-	ck_assert_uint_le(g.wait_us, 70);
+	ck_assert_uint_ge(g.wait_us, 200);
+	ck_assert_uint_le(g.wait_us, 280);
+	flow(500000, 1, 40);
+	ck_assert_uint_ge(g.wait_us, 80);
+	ck_assert_uint_le(g.wait_us, 112);
+}
+END_TEST
+
+START_TEST(behind_a_turn_that_left_something_there_is_no_wait)
+{
+	flow(20000, 1, 40);
+	ck_assert_uint_gt(gather_wait_us(&g, now_us), 0);
+	gather_note(&g, 32, true);
+	ck_assert_uint_eq(gather_wait_us(&g, now_us), 0);
+	gather_note(&g, 5, false);
+	ck_assert_uint_gt(gather_wait_us(&g, now_us), 0);
+}
+END_TEST
+
+/* Turns that bring 32 at most, whatever is there, and take a microsecond for each: all the same nothing piles up. */
+START_TEST(a_flood_through_short_turns_is_kept_up_with)
+{
+	uint64_t arrived = 0, taken = 0, began = now_us, most = 0;
+
+	while (now_us < began + 1000000) {
+		unsigned got;
+
+		now_us += gather_wait_us(&g, now_us);
+		arrived = (now_us - began) * 27 / 100;
+		if (arrived - taken > most)
+			most = arrived - taken;
+		got = arrived - taken < 32 ? (unsigned)(arrived - taken) : 32;
+		taken += got;
+		now_us += 2 + got;
+		gather_note(&g, got, got == 32);
+	}
+	ck_assert_uint_gt(g.waits, 1000);
+	ck_assert_uint_lt(g.waits, 8000);
+	ck_assert_uint_lt(most, GATHER_MAX_US * 27 / 100 + 64);
 }
 END_TEST
 
@@ -89,7 +123,7 @@ START_TEST(turns_that_bring_many_do_not_wait)
 	for (unsigned i = 0; i < 10000; i++) {
 		ck_assert_uint_eq(gather_wait_us(&g, now_us), 0);
 		now_us += 20;
-		gather_note(&g, 30);
+		gather_note(&g, 30, false);
 	}
 }
 END_TEST
@@ -127,7 +161,7 @@ START_TEST(more_than_fits_ends_the_wait)
 	flow(20000, 1, 40);
 	for (unsigned i = 0; i < 1000; i++) {
 		now_us += gather_wait_us(&g, now_us) + 50;
-		gather_note(&g, 100);
+		gather_note(&g, 300, false);
 	}
 	ck_assert_uint_eq(g.wait_us, 0);
 }
@@ -138,6 +172,8 @@ static void add(TCase *tcase)
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, packets_one_by_one_are_waited_for);
 	tcase_add_test(tcase, the_more_comes_the_shorter_the_wait);
+	tcase_add_test(tcase, behind_a_turn_that_left_something_there_is_no_wait);
+	tcase_add_test(tcase, a_flood_through_short_turns_is_kept_up_with);
 	tcase_add_test(tcase, who_pings_is_not_kept_waiting);
 	tcase_add_test(tcase, large_super_packets_are_not_waited_for);
 	tcase_add_test(tcase, turns_that_bring_many_do_not_wait);

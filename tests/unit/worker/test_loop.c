@@ -334,7 +334,7 @@ END_TEST
 START_TEST(every_op_has_a_name)
 {
 	ck_assert_str_eq(loop_op_name(LOOP_DATAGRAMS), "DATAGRAMS");
-	ck_assert_str_eq(loop_op_name(LOOP_CANCEL), "CANCEL");
+	ck_assert_str_eq(loop_op_name(LOOP_HELPER), "HELPER");
 	ck_assert_str_eq(loop_op_name(LOOP_OP_COUNT), "?");
 }
 END_TEST

@@ -12,19 +12,12 @@
 #include <sys/ioctl.h>
 
 enum { HEADER = sizeof(struct virtio_net_hdr) };
-enum { ON_RING, ON_POLL, ON_RING_BY_POLLING, KINDS };
+enum { ON_RING, ON_POLL, KINDS };
 
 static struct loop loop;
 static struct tun_queue tun;
 static struct seen seen;
 static int device[2];
-
-/* As the loop does where a kernel has a ring, but no multishot read. */
-static void by_polling(void)
-{
-	tun.multishot = false;
-	buffers_drop_ring(&tun.buffers);
-}
 
 static void begin(int header_len, unsigned buffers, int kind)
 {
@@ -36,8 +29,6 @@ static void begin(int header_len, unsigned buffers, int kind)
 		0);
 	struct loop_params params = loop_params_for(&seen, NULL, 0, &tun, kind == ON_POLL);
 	ck_assert_int_eq(loop_init(&loop, &params), 0);
-	if (kind == ON_RING_BY_POLLING)
-		by_polling();
 }
 
 static void end(void)
@@ -249,8 +240,6 @@ START_TEST(nothing_is_read_while_a_link_is_full)
 		0);
 	struct loop_params params = loop_params_for(&seen, &full_link, 1, &tun, _i == ON_POLL);
 	ck_assert_int_eq(loop_init(&loop, &params), 0);
-	if (_i == ON_RING_BY_POLLING)
-		by_polling();
 	ck_assert_int_eq(write(device[1], "later", 5), 5);
 	for (unsigned i = 0; i < 4; i++)
 		ck_assert_int_eq(loop_turn(&loop, loop_now() + 10), 0);
@@ -357,8 +346,6 @@ START_TEST(a_real_device_gives_and_takes_packets_and_survives_being_down)
 	ck_assert_uint_eq(tun.header_len, HEADER);
 	struct loop_params params = loop_params_for(&seen, NULL, 0, &tun, _i == ON_POLL);
 	ck_assert_int_eq(loop_init(&loop, &params), 0);
-	if (_i == ON_RING_BY_POLLING)
-		by_polling();
 	socket_fd = udp_socket(AF_INET, ip, &own);
 	send_plain(socket_fd, &to, AF_INET, "out", 3);
 	ck_assert(wait_for_ip4());
