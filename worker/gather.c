@@ -7,6 +7,7 @@ enum {
 	FEW = 8,	    /* a wake: below it wakes are most of the cost */
 	ENOUGH = 48,	    /* a wake: what a wait aims at */
 	MANY = 192,	    /* a wake: there is work all the time, a wait would waste it */
+	OTHERS = 4,	    /* times as much: not those any more for whom waiting was in vain */
 };
 
 static unsigned next_wait_us(const struct gather *g, uint64_t span_us)
@@ -27,10 +28,12 @@ static void decide(struct gather *g, uint64_t span_us)
 		if (in_vain)
 			g->rest = GATHER_REST;
 		g->wait_us = !in_vain && g->load < MANY * wakes ? next_wait_us(g, span_us) : 0;
-	} else if (g->rest) {
+	} else if (g->rest && g->load < OTHERS * g->tried_at) {
 		g->rest--;
 	} else if (wakes * 1000000 >= WAKES_LEAST * span_us && g->load < FEW * wakes) {
 		g->wait_us = next_wait_us(g, span_us);
+		g->rest = 0;
+		g->tried_at = g->load;
 	}
 }
 

@@ -21,7 +21,8 @@ struct gather {
 	uint64_t load;	   /* ... and what all of them brought */
 	bool more;	   /* the last turn left something: the next one need not wait */
 	unsigned wait_us;  /* each wake waits so long; 0: not at all */
-	unsigned rest;	   /* windows left without trying */
+	unsigned rest;	   /* windows left without trying, ... */
+	uint64_t tried_at; /* ... and what the window brought that made it wait */
 	uint64_t waits;	   /* ever */
 };
 

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """What is measured, item by item. Each item is a function of a Bench that notes figures with bench.note()."""
+import contextlib
 import json
 import os
 import subprocess
 import time
 
 import hub
+import netns
 import servers
 import traffic
 import wireguard
@@ -13,11 +15,20 @@ from netns import Failed
 from traffic import LOADER, datagrams, packets, tcp
 
 WAYS = (("up", False), ("down", True))
+KERNELS_PART = ", the kernel's part"
+ALTERNATIONS, BURST_S = 8, 0.4  # of idle pings
 WINDOW = ("--window", 256)
 AS_A_TRAIN = ("--burst", 32, "--trains")
 ARROW = {"up": "client to server", "down": "server to client"}
 SMALL_SIZES = (64, 512)
 AT_STOCKS_LIMIT = "at stock OpenVPN's limit"
+
+
+def note_cost(bench, item, name, unit, got, cost):
+    """A cost, and how much of it is time in the kernel."""
+    bench.note(item, name, unit, cost)
+    if got["kernel_share"] is not None:
+        bench.note(item, name + KERNELS_PART, unit, cost * got["kernel_share"])
 
 
 # -- with clients connected: bench.server, all of one bring-up --
@@ -27,7 +38,7 @@ def cost(bench):
     for way, back in WAYS:
         one = bench.attempt(lambda: tcp(bench.server, bench.seconds, back=back))
         if one:
-            bench.note(1, f"TCP in a stock client, {ARROW[way]}", "CPU-s/GB", one["cpu_s_per_gb"])
+            note_cost(bench, 1, f"TCP in a stock client, {ARROW[way]}", "CPU-s/GB", one, one["cpu_s_per_gb"])
             bench.note(2, f"TCP, one client, one stream, {ARROW[way]}", "Mbit/s", one["mbit_per_s"], more=True)
         for name, words in (("independent 1400-byte packets", ()), ("trains of 32 1400-byte packets", AS_A_TRAIN)):
             got = bench.attempt(lambda: packets(bench.server, bench.seconds, way, 1400, *WINDOW, *words))
@@ -64,7 +75,10 @@ def small(bench):
         if got:
             name = f"64-byte packets flooded by a stock client, {ARROW[way]}"
             bench.note(3, name, "packets/s", got["packets_per_s"], more=True)
-            bench.note(3, name, "CPU-s/million", got["cpu_s_per_million"])
+            note_cost(bench, 3, name, "CPU-s/million", got, got["cpu_s_per_million"])
+            if got["sent_per_arrived"]:
+                bench.note(3, name + ", with what the client lost", "CPU-s/million",
+                           got["cpu_s_per_million"] / got["sent_per_arrived"])
         got = bench.attempt(lambda: packets(bench.server, bench.seconds, way, 64, *WINDOW, *AS_A_TRAIN))
         if got:
             name = f"trains of 32 64-byte packets flooded, {ARROW[way]}"
@@ -93,24 +107,6 @@ def ping(bench, when, seconds):
         bench.note(6, f"ping {when}, {name}", "ms", traffic.percentile(times, part))
 
 
-def placed(bench):
-    """6: where its client is woken decides what an idle ping costs, and the two servers' wakes fall differently: both ways,
-    for both."""
-    client, server = bench.clients.processes[1].pid, bench.server.serving(bench.net.clients[1])
-    everywhere, here = os.sched_getaffinity(client), os.sched_getaffinity(server)
-    if len(everywhere) < 2:
-        return
-    cpu = min(here)
-    try:
-        os.sched_setaffinity(server, {cpu})
-        for where, cpus in (("on one CPU with its server", {cpu}), ("on another CPU", everywhere - {cpu})):
-            os.sched_setaffinity(client, cpus)
-            ping(bench, f"idle, {where}", bench.seconds)
-    finally:
-        os.sched_setaffinity(client, everywhere)
-        os.sched_setaffinity(server, here)
-
-
 def ping_beside(bench, when, seconds, rates=(None, None)):
     """6: while two other clients send TCP, one each way, at these rates or as fast as it goes: bit/s that arrived."""
     loads = []
@@ -129,8 +125,6 @@ def latency(bench):
     """6: pings of one client, idle and while others load the server both ways: as fast as TCP goes, and with what a stock
     server carried at most in this turn."""
     ping(bench, "idle", bench.seconds)
-    with bench.forgiving():
-        placed(bench)
     seconds = int(max(2, bench.seconds * 1.5))
     most = ping_beside(bench, "under full load", seconds)
     if bench.kind == "stock":
@@ -160,6 +154,44 @@ def beside_wireguard(bench):
                 bench.note(2, f"TCP, one client, one stream, {ARROW[way]}", "Mbit/s", one["mbit_per_s"], more=True)
 
 
+class Idle:
+    """A server of a kind with one stock client and nothing to do, in namespaces of its own, on the first CPU."""
+
+    def __init__(self, stack, folder, kind):
+        self.kind, self.times = kind, []
+        self.net = stack.enter_context(netns.Net(1, folder))
+        self.server = servers.Server(self.net, kind)
+        stack.callback(self.server.stop)
+        clients = traffic.Clients(self.net, 1)
+        stack.callback(clients.stop)
+        self.client = clients.processes[0].pid
+        self.cpu = min(os.sched_getaffinity(0))
+        os.sched_setaffinity(self.server.serving(self.net.clients[0]), {self.cpu})
+
+
+def idle_pings(bench):
+    """6: an idle ping is a matter of microseconds, less than the machine moves by within a minute. So both servers are up at
+    once and pinged in short bursts by turns. Where its client is woken decides what it costs, and the two servers' wakes fall
+    differently: on one CPU with the server and on another, for both."""
+    everywhere = os.sched_getaffinity(0)
+    if len(everywhere) < 2:
+        return
+    bench.kind = "both"
+    with contextlib.ExitStack() as stack:
+        sides = [Idle(stack, bench.net.folder, kind) for kind in servers.KINDS[:2]]
+        for where, cpus in (("on one CPU with its server", {sides[0].cpu}), ("on another CPU", everywhere - {sides[0].cpu})):
+            for side in sides:
+                os.sched_setaffinity(side.client, cpus)
+                side.times = []
+            for _ in range(ALTERNATIONS):
+                for side in sides:
+                    side.times += traffic.pings(side.net, 0, BURST_S)[0]
+            for side in sides:
+                for name, part in (("p50", 0.5), ("p99", 0.99)):
+                    bench.note(6, f"ping idle, {where}, {name}", "ms", traffic.percentile(sorted(side.times), part),
+                               kind=side.kind)
+
+
 def handshakes(bench):
     """4: full handshakes with either kind of server key."""
     for kind in bench.kinds:
@@ -167,12 +199,14 @@ def handshakes(bench):
             continue  # nothing in it matters here
         for key, rsa in (("ECDSA P-256", False), ("RSA-2048", True)):
             with bench.only_server(kind, rsa=rsa):
+                parts = servers.spent(bench.server.pids)
                 got = bench.attempt(lambda: traffic.vpnload(bench.server, bench.seconds * 1.5, "--mode", "storm",
                                                             "--clients", 2000, "--at-once", 16))
                 if got and got["handshakes"]:
+                    got["kernel_share"] = traffic.kernel_share(parts, servers.spent(bench.server.pids))
                     bench.note(4, f"full handshakes, {key}", "per s", got["handshakes_per_s"], more=True)
-                    bench.note(4, f"full handshakes, {key}", "CPU-ms each",
-                               got["handshake_watched_cpu_s"] / got["handshakes"] * 1000)
+                    note_cost(bench, 4, f"full handshakes, {key}", "CPU-ms each", got,
+                              got["handshake_watched_cpu_s"] / got["handshakes"] * 1000)
 
 
 def memory(bench):
@@ -256,7 +290,7 @@ def no_cipher(bench):
                         bench.note(8, what, "CPU-s/million", got["cpu_s_per_million"], kind=name)
 
 
-OWN_ITEMS = ((1, beside_wireguard), (4, handshakes), (5, memory), (7, workers), (8, no_cipher))
+OWN_ITEMS = ((1, beside_wireguard), (4, handshakes), (6, idle_pings), (5, memory), (7, workers), (8, no_cipher))
 COLUMNS_8 = (ENCRYPTING, CHACHA, FRAMING)
 COLUMNS_7 = ("one worker", *HANDED)
 

@@ -46,17 +46,20 @@ WANTED = [
 
 
 def judge(all_figures):
-    """[{... wanted, value, met}]: what was measured beside what is wanted; value None where it was not measured."""
+    """[{... wanted, value, met, kernels_part}]: what was measured beside what is wanted; value None where it was not measured.
+    `kernels_part`: the value if all time outside the kernel were none."""
     medians = {(item, name, unit): row for item, name, unit, _, row, _ in all_figures.medians()}
     out = []
     for wanted in WANTED:
         row = medians.get((wanted["item"], wanted["name"], wanted["unit"]), {})
         ours = row.get(wanted["ours"])
         value = ours if wanted["than"] is None else ratio(ours, row.get(wanted["than"]))
+        kernels = medians.get((wanted["item"], wanted["name"] + figures.KERNELS_PART, wanted["unit"]), {}).get(wanted["ours"])
         met = None
         if value is not None:
             met = value <= wanted["most"] if wanted["most"] is not None else value >= wanted["least"]
-        out.append({**wanted, "value": value, "met": met})
+        out.append({**wanted, "value": value, "met": met,
+                    "kernels_part": ratio(kernels, row.get(wanted["than"])) if kernels else None})
     return out
 
 
@@ -75,6 +78,8 @@ def table(judged, items, called):
         text = f"{t['item']}. {t['name']}, {t['unit']}{ours}"
         beside = "the figure itself" if t["than"] is None else called.get(t["than"], t["than"])
         verdict = "not measured" if t["met"] is None else "met" if t["met"] else "NOT MET"
+        if t["met"] is False and t["kernels_part"] is not None:
+            verdict += f" (the kernel's part alone is {short(t['kernels_part'])})"
         lines.append(f"   {text:64}{beside[:22]:>24}{short(t['value']):>10}{limit(t):>10}  {verdict}")
     count = sum(t["met"] is True for t in judged), sum(t["met"] is not None for t in judged)
     return lines + [f"   {count[0]} of {count[1]} met"]

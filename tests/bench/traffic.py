@@ -10,6 +10,7 @@ import servers
 from netns import Failed, run, wait_for
 
 PORT = 5201
+TUNNEL = "tun0"
 STOCK_CLIENTS = 4
 LOADER = STOCK_CLIENTS  # index of vpnload's namespace
 
@@ -75,11 +76,16 @@ def iperf_end(process, seconds, part="sum_received"):
     return result["end"][part]
 
 
+def kernel_share(before, after):
+    user, system = (b - a for a, b in zip(before, after))
+    return system / (user + system) if user + system else None
+
+
 def tcp(server, seconds, clients=1, streams=1, back=False, tries=2, first=0):
-    """Through `clients` clients at once, from the `first` on: {mbit_per_s, cpu_s_per_gb} of the server. An iperf3 server
-    may still be busy with the end of its last run: tried again."""
+    """Through `clients` clients at once, from the `first` on: {mbit_per_s, cpu_s_per_gb, kernel_share} of the server. An
+    iperf3 server may still be busy with the end of its last run: tried again."""
     words = ["-P", str(streams)] + (["-R"] if back else [])
-    before = server.cpu_s()
+    before, parts = server.cpu_s(), servers.spent(server.pids)
     running = [iperf_start(server.net, i, int(max(1, seconds)), *words) for i in range(first, first + clients)]
     sums, wrong = [], None
     for process in running:  # all are waited for, whatever one of them says
@@ -94,14 +100,22 @@ def tcp(server, seconds, clients=1, streams=1, back=False, tries=2, first=0):
         raise wrong
     spent = server.cpu_s() - before
     return {"mbit_per_s": sum(s["bits_per_second"] for s in sums) / 1e6,
-            "cpu_s_per_gb": spent / (sum(s["bytes"] for s in sums) / 1e9)}
+            "cpu_s_per_gb": spent / (sum(s["bytes"] for s in sums) / 1e9),
+            "kernel_share": kernel_share(parts, servers.spent(server.pids))}
+
+
+def tunnel_sent(server):
+    """Packets that the server has taken out of its tunnel."""
+    return int(run("cat", f"/sys/class/net/{TUNNEL}/statistics/tx_packets", namespace=server.net.hub))
 
 
 def datagrams(server, seconds, payload, back=False, tries=6):
-    """UDP by iperf3 through the first stock client, more than that can take: {packets_per_s, cpu_s_per_million} of what
-    arrived. Not as fast as it goes: iperf3's own connection is in the tunnel, too, and would be lost."""
+    """UDP by iperf3 through the first stock client, more than that can take: {packets_per_s, cpu_s_per_million,
+    kernel_share} of what arrived, and `sent_per_arrived`: what the server took out of its tunnel for each that did (the rest
+    the client loses), None the other way. Not as fast as it goes: iperf3's own connection is in the tunnel, too, and would be
+    lost."""
     words = ["-u", "-b", str(FLOOD_PER_S * payload * 8), "-l", str(payload)] + (["-R"] if back else [])
-    before = server.cpu_s()
+    before, parts, sent = server.cpu_s(), servers.spent(server.pids), tunnel_sent(server)
     try:
         end = iperf_end(iperf_start(server.net, 0, int(max(1, seconds)), *words), seconds, "sum")
     except Failed:
@@ -112,7 +126,9 @@ def datagrams(server, seconds, payload, back=False, tries=6):
     arrived = end["packets"] - end["lost_packets"]
     if arrived <= 0:
         raise Failed("iperf3: nothing arrived")
-    return {"packets_per_s": arrived / end["seconds"], "cpu_s_per_million": (server.cpu_s() - before) / (arrived / 1e6)}
+    return {"packets_per_s": arrived / end["seconds"], "cpu_s_per_million": (server.cpu_s() - before) / (arrived / 1e6),
+            "kernel_share": kernel_share(parts, servers.spent(server.pids)),
+            "sent_per_arrived": (tunnel_sent(server) - sent) / arrived if back else None}
 
 
 def vpnload_words(net, build=None):

@@ -148,6 +148,16 @@ START_TEST(when_less_comes_the_wait_ends_and_may_begin_anew)
 }
 END_TEST
 
+START_TEST(a_flood_behind_a_conversation_does_not_rest_with_it)
+{
+	questions(200, 100);
+	ck_assert_uint_gt(g.rest, 0);
+	flow(80000, 1, 3 * GATHER_WINDOW_US / 1000);
+	ck_assert_uint_gt(g.wait_us, 0);
+	ck_assert_uint_eq(g.rest, 0);
+}
+END_TEST
+
 START_TEST(after_a_silence_the_first_packet_does_not_wait)
 {
 	flow(20000, 1, 40);
@@ -179,6 +189,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, turns_that_bring_many_do_not_wait);
 	tcase_add_test(tcase, question_and_answer_are_hardly_slower);
 	tcase_add_test(tcase, when_less_comes_the_wait_ends_and_may_begin_anew);
+	tcase_add_test(tcase, a_flood_behind_a_conversation_does_not_rest_with_it);
 	tcase_add_test(tcase, after_a_silence_the_first_packet_does_not_wait);
 	tcase_add_test(tcase, more_than_fits_ends_the_wait);
 }
