@@ -2,6 +2,7 @@
  * What was joined and is cut again is what came: hand-made and random runs of packets of a few flows, byte
  * for byte and in order. Checksums are judged by the slow routine of checksum.c. */
 #include "common/inner/inner.h"
+#include "tests/unit/inner/recorded.h"
 #include "tests/unit/inner/trains.h"
 
 #include <check.h>
@@ -225,6 +226,31 @@ START_TEST(random_runs_come_back_as_they_were)
 }
 END_TEST
 
+START_TEST(what_linux_sent_comes_back_as_it_was)
+{
+	static const unsigned at_once[] = { 2, 7, 32, RUN_MAX };
+
+	for (unsigned i = 0; i < sizeof(at_once) / sizeof(at_once[0]); i++) {
+		FILE *file = recorded_open();
+		unsigned packets = 0, in_trains = 0;
+
+		while (recorded_next(file, &run, at_once[i])) {
+			unsigned count = run.count;
+			packets += count;
+			run_join(&run, &join, true);
+			ck_assert_uint_eq(run.count, count); /* none was refused */
+			for (unsigned k = 0; k < join.units; k++)
+				in_trains += join.unit[k].count > 1 ? join.unit[k].count : 0;
+			back_from(&run, &join, super, &back);
+			runs_equal(&run, &back);
+		}
+		fclose(file);
+		ck_assert_uint_gt(packets, 1000);
+		ck_assert_uint_gt(in_trains, at_once[i] > 2 ? 300 : 100);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("inner/join");
@@ -239,6 +265,7 @@ int main(void)
 	tcase_add_test(tcase, flows_are_joined_side_by_side_and_a_lone_packet_does_not_overtake);
 	tcase_add_test(tcase, a_fragment_ends_all_trains);
 	tcase_add_loop_test(tcase, random_runs_come_back_as_they_were, 0, 8);
+	tcase_add_test(tcase, what_linux_sent_comes_back_as_it_was);
 	suite_add_tcase(suite, tcase);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

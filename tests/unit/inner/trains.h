@@ -6,6 +6,7 @@
 
 #include "common/inner/inner.h"
 #include "tests/unit/inner/packets.h"
+#include "tests/unit/inner/sums.h"
 
 #include <check.h>
 
@@ -171,7 +172,7 @@ static inline void back_from(
 		size_t got;
 		while ((got = inner_cut_next(&cut, piece))) {
 			ck_assert_uint_lt(back->count, RUN_MAX);
-			ck_assert(inner_checksums_right(piece, got));
+			ck_assert(sums_right(piece, got));
 			memcpy(back->packets[back->count].bytes, piece, got);
 			back->packets[back->count++].len = (uint32_t)got;
 		}

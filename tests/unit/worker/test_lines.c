@@ -2,6 +2,7 @@
  * inbound.c and outbound.c, step by step between a socket that stands for the link and one that stands for the tunnel:
  * what goes in comes out, in trains or alone, and what must not come out has a fate, counted once. */
 #include "tests/lib/suite.h"
+#include "tests/unit/inner/recorded.h"
 #include "tests/unit/inner/trains.h"
 
 #include "tests/unit/worker/inside.h"
@@ -140,26 +141,70 @@ START_TEST(a_push_a_gap_and_another_flow_are_not_joined_and_nothing_overtakes)
 }
 END_TEST
 
-/* Whatever comes, in trains or not: the same packets, of each flow in the same order. */
-START_TEST(with_and_without_trains_the_same_packets_reach_the_tunnel)
+/* Those of IPv4 that go to this address, or come from it. */
+static void keep_ip4(struct run *r, unsigned address_at, uint32_t address)
 {
-	uint64_t random = (uint64_t)_i + 1;
 	unsigned kept = 0;
 
-	run_random(&sent, &random);
-	for (unsigned i = 0; i < sent.count; i++)
-		if (sent.packets[i].len && sent.packets[i].bytes[0] >> 4 == 4)
-			sent.packets[kept++] = sent.packets[i];
-	sent.count = kept;
-	unsigned alone, together = through(&sent, &back);
+	for (unsigned i = 0; i < r->count; i++) {
+		const uint8_t *p = r->packets[i].bytes;
+		if (r->packets[i].len < 20 || p[0] >> 4 != 4)
+			continue;
+		struct bytes in = bytes_of(p + address_at, 4);
+		if (address && read_u32(&in) != address)
+			continue;
+		if (kept != i)
+			memcpy(&r->packets[kept], &r->packets[i], sizeof(r->packets[i]));
+		kept++;
+	}
+	r->count = kept;
+}
+
+/* `sent` into the tunnel, in trains and not: the same packets, of each flow in the same order. */
+static void both_ways_in(void)
+{
 	uint64_t bad = fate(FATE_BAD_PACKET), foreign = fate(FATE_BAD_SOURCE);
+
+	w.joins = true;
+	unsigned together = through(&sent, &back);
+	bad = fate(FATE_BAD_PACKET) - bad;
+	foreign = fate(FATE_BAD_SOURCE) - foreign;
+	uint64_t bad_before = fate(FATE_BAD_PACKET), foreign_before = fate(FATE_BAD_SOURCE);
 	w.joins = false;
-	alone = through(&sent, &other);
-	ck_assert_uint_eq(fate(FATE_BAD_PACKET), 2 * bad);
-	ck_assert_uint_eq(fate(FATE_BAD_SOURCE), 2 * foreign);
+	unsigned alone = through(&sent, &other);
+	ck_assert_uint_eq(fate(FATE_BAD_PACKET) - bad_before, bad);
+	ck_assert_uint_eq(fate(FATE_BAD_SOURCE) - foreign_before, foreign);
 	ck_assert_uint_eq(alone, other.count);
 	ck_assert_uint_le(together, alone);
 	runs_equal(&other, &back);
+}
+
+START_TEST(with_and_without_trains_the_same_packets_reach_the_tunnel)
+{
+	uint64_t random = (uint64_t)_i + 1;
+
+	run_random(&sent, &random);
+	keep_ip4(&sent, 12, 0);
+	both_ways_in();
+}
+END_TEST
+
+START_TEST(what_linux_sent_reaches_the_tunnel_with_and_without_trains)
+{
+	FILE *file = recorded_open();
+	unsigned packets = 0;
+	uint64_t before = counters.named[COUNTER_TUN_CALLS_IN];
+
+	while (recorded_next(file, &sent, RUN_MAX)) {
+		keep_ip4(&sent, 12, 0x0a080002);
+		packets += sent.count;
+		both_ways_in();
+		runs_equal(&sent, &back);
+	}
+	fclose(file);
+	ck_assert_uint_gt(packets, 300);
+	uint64_t calls = counters.named[COUNTER_TUN_CALLS_IN] - before;
+	ck_assert_uint_lt(calls, 2 * packets - 60); /* some were joined */
 }
 END_TEST
 
@@ -359,16 +404,14 @@ static void tunnel_gives(uint32_t len, bool offload)
 	w.now = now;
 }
 
-/* All packets of `sent` as the one super packet they make. */
-static uint32_t lay_out_super(void)
-{
-	static struct inner_join join;
-	const struct inner_unit *unit = &join.unit[0];
-	uint32_t len = 0;
+static struct inner_join join;
 
-	run_join(&sent, &join, true);
-	ck_assert_uint_eq(join.units, 1);
+/* Packets of `sent` that were joined, as the device gives them. */
+static uint32_t lay_out(const struct inner_unit *unit)
+{
+	uint32_t len = 0;
 	unsigned index = unit->first;
+
 	for (unsigned n = 0; n < unit->count; n++, index = join.next[index]) {
 		uint32_t skip = n ? unit->head_len : 0;
 		memcpy(super + SUPER_AT + len, join.at[index] + skip, sent.packets[index].len - skip);
@@ -376,6 +419,14 @@ static uint32_t lay_out_super(void)
 	}
 	memcpy(super + SUPER_AT - OFFLOAD, &unit->offload, OFFLOAD);
 	return len;
+}
+
+/* All packets of `sent` as the one super packet they make. */
+static uint32_t lay_out_super(void)
+{
+	run_join(&sent, &join, true);
+	ck_assert_uint_eq(join.units, 1);
+	return lay_out(&join.unit[0]);
 }
 
 static void make_sent(unsigned kind, unsigned count, uint32_t size)
@@ -417,6 +468,65 @@ START_TEST(a_super_packet_reaches_the_client_as_its_segments)
 		runs_equal(&sent, &back);
 		ck_assert_uint_eq(fates() - before, rows[i].count);
 	}
+}
+END_TEST
+
+/* `sent` out of the tunnel, in super packets and one by one: the same packets, of each flow in the same order. Returns
+ * how many super packets there were. */
+static unsigned both_ways_out(void)
+{
+	unsigned supers = 0;
+
+	run_join(&sent, &join, true);
+	run_clear(&back);
+	run_clear(&other);
+	for (unsigned i = 0; i < join.units; i++) {
+		bool is_super = join.unit[i].count > 1;
+		supers += is_super;
+		tunnel_gives(lay_out(&join.unit[i]), is_super);
+		client_takes(&back);
+	}
+	for (unsigned i = 0; i < sent.count; i++) {
+		memcpy(super + SUPER_AT, sent.packets[i].bytes, sent.packets[i].len);
+		tunnel_gives(sent.packets[i].len, false);
+		client_takes(&other);
+	}
+	runs_equal(&other, &back);
+	return supers;
+}
+
+START_TEST(with_and_without_super_packets_the_client_gets_the_same)
+{
+	uint64_t random = (uint64_t)_i + 1;
+	unsigned supers = 0;
+
+	for (unsigned round = 0; round < 10; round++) {
+		run_random(&sent, &random);
+		keep_ip4(&sent, 12, 0);
+		for (unsigned i = 0; i < sent.count; i++)
+			turn_round(sent.packets[i].bytes);
+		supers += both_ways_out();
+	}
+	ck_assert_uint_gt(supers, 10);
+}
+END_TEST
+
+START_TEST(what_linux_sent_reaches_the_client_with_and_without_super_packets)
+{
+	FILE *file = recorded_open();
+	unsigned packets = 0, supers = 0;
+
+	while (recorded_next(file, &sent, RUN_MAX)) {
+		keep_ip4(&sent, 16, 0x0a080002);
+		packets += sent.count;
+		supers += both_ways_out();
+		runs_equal(&sent, &back);
+		for (unsigned i = 0; i < back.count; i++)
+			ck_assert(sums_right(back.packets[i].bytes, back.packets[i].len));
+	}
+	fclose(file);
+	ck_assert_uint_gt(packets, 200);
+	ck_assert_uint_gt(supers, 5);
 }
 END_TEST
 
@@ -568,6 +678,7 @@ static void add_tests(TCase *tcase)
 	tcase_add_test(tcase, segments_of_one_batch_are_one_write);
 	tcase_add_test(tcase, a_push_a_gap_and_another_flow_are_not_joined_and_nothing_overtakes);
 	tcase_add_loop_test(tcase, with_and_without_trains_the_same_packets_reach_the_tunnel, 0, 40);
+	tcase_add_test(tcase, what_linux_sent_reaches_the_tunnel_with_and_without_trains);
 	tcase_add_test(tcase, each_datagram_that_is_refused_has_its_fate_once);
 	tcase_add_test(tcase, datagrams_that_say_nothing_or_are_nobodys_are_told_apart);
 	tcase_add_test(tcase, a_full_tunnel_and_one_that_is_gone_cost_only_what_was_for_them);
@@ -576,6 +687,8 @@ static void add_tests(TCase *tcase)
 	tcase_add_test(tcase, control_of_a_connected_client_does_not_stand_aside);
 	tcase_add_test(tcase, a_packet_reaches_the_client_as_it_was);
 	tcase_add_test(tcase, a_super_packet_reaches_the_client_as_its_segments);
+	tcase_add_loop_test(tcase, with_and_without_super_packets_the_client_gets_the_same, 0, 40);
+	tcase_add_test(tcase, what_linux_sent_reaches_the_client_with_and_without_super_packets);
 	tcase_add_test(tcase, more_segments_than_a_walk_holds_go_in_several);
 	tcase_add_test(tcase, a_checksum_left_to_the_device_is_made);
 	tcase_add_test(tcase, what_the_device_gives_wrong_goes_nowhere_and_is_counted_once);
