@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What was joined and is cut again is what came: hand-made and random runs of packets of a few flows, byte
- * for byte and in order. Checksums are judged by the slow routine of checksum.c. */
+ * What was joined and is cut again is what came: runs of packets of a few flows, made by hand, at random, and
+ * recorded, byte for byte and in order. Checksums are judged by the tests' own routine (sums.h). */
 #include "common/inner/inner.h"
 #include "tests/unit/inner/recorded.h"
 #include "tests/unit/inner/trains.h"

@@ -141,7 +141,7 @@ START_TEST(a_push_a_gap_and_another_flow_are_not_joined_and_nothing_overtakes)
 }
 END_TEST
 
-/* Those of IPv4 that go to this address, or come from it. */
+/* What is no IPv4 is left out, and what has another address at that place of its head (0: any will do). */
 static void keep_ip4(struct run *r, unsigned address_at, uint32_t address)
 {
 	unsigned kept = 0;
