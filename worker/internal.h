@@ -73,12 +73,15 @@ struct helper_message {
 	uint8_t bytes[];
 };
 
-/* What is sealed and sent in one go: packets of a batch, and segments of super packets, which lie one behind the other in
- * `area`, each with just the room in front that sealing takes: a sealed train is one piece of memory. */
+/* What is sealed and sent in one go: packets of a batch, and segments of super packets. These get places in `area`, one
+ * behind the other, each with just the room in front that sealing takes: a sealed train is one piece of memory. Until then
+ * a place has the segment's head alone; the payload is sealed to there from where the kernel left it. */
 struct walk {
 	unsigned count, segments;
 	struct packet *packets[BATCH_MAX];
 	struct session *of[BATCH_MAX];
+	uint8_t *payload[BATCH_MAX]; /* of a segment; NULL: the packet is whole */
+	uint32_t head[BATCH_MAX];    /* of a segment, at its place */
 	struct packet segment[BATCH_MAX];
 	struct inner_cut cut;
 	uint8_t *area;

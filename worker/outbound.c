@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Tunnel to link, step by step: whose it is, cut, seal, send. A super packet is asked about once and cut only at its
- * owner's, straight into the memory where its segments are sealed. */
+ * owner's; its payload is copied by the cipher alone. */
 #include "worker/internal.h"
 
 #include "shm/handover_ring.h"
@@ -156,7 +156,8 @@ static void walk_seal(struct worker *w, struct walk *walk)
 
 	for (unsigned i = 0; i < walk->count; i++) {
 		struct packet *p = walk->packets[i];
-		jobs[i] = (vpn_job){ .session = walk->of[i]->engine, .data = p->at, .len = p->len, .fate = p->fate };
+		jobs[i] = (vpn_job){ .session = walk->of[i]->engine, .data = p->at, .len = p->len,
+			.payload = walk->payload[i], .head = walk->head[i], .fate = p->fate };
 	}
 	vpn_seal(jobs, walk->count, w->now);
 	for (unsigned i = 0; i < walk->count; i++) {
@@ -211,13 +212,16 @@ static void walk_end(struct worker *w, struct walk *walk)
 	walk->count = walk->segments = walk->used = 0;
 }
 
-static void walk_add(struct worker *w, struct packet *p, struct session *s)
+/* `payload`: of a segment that has only its first `head` bytes; else NULL. */
+static void walk_add(struct worker *w, struct packet *p, struct session *s, uint8_t *payload, uint32_t head)
 {
 	struct walk *walk = &w->walk;
 
 	if (walk->count == BATCH_MAX)
 		walk_end(w, walk);
 	walk->packets[walk->count] = p;
+	walk->payload[walk->count] = payload;
+	walk->head[walk->count] = head;
 	walk->of[walk->count++] = s;
 }
 
@@ -247,14 +251,14 @@ static void walk_cut(struct worker *w, struct packet *p, struct session *s)
 	}
 	counter_add(w->counters, COUNTER_PACKETS_TUN_OUT, walk->cut.count - 1);
 	while (walk->cut.count) {
-		uint8_t *at = walk_room(w, walk->cut.first_len);
+		uint8_t *at = walk_room(w, walk->cut.first_len), *payload;
 		struct packet *segment = &walk->segment[walk->segments++];
-		uint32_t len = (uint32_t)inner_cut_next(&walk->cut, at);
+		uint32_t len = (uint32_t)inner_cut_head(&walk->cut, at, &payload);
 
 		*segment = (struct packet){ .at = at, .len = len, .start = at - VPN_OVERHEAD, .room = VPN_OVERHEAD + len,
 			.peer = p->peer, .generation = p->generation, .source = FROM_US };
 		walk->used += VPN_OVERHEAD + len;
-		walk_add(w, segment, s);
+		walk_add(w, segment, s, payload, walk->cut.head_len);
 	}
 }
 
@@ -280,7 +284,7 @@ static void walk_packet(struct worker *w, struct packet *p, struct session *s)
 		p->room = VPN_OVERHEAD + p->len;
 		w->walk.used += p->room;
 	}
-	walk_add(w, p, s);
+	walk_add(w, p, s, NULL, 0);
 }
 
 static void outbound_walk(struct worker *w, struct batch *b)

@@ -7,6 +7,8 @@
 
 #include "common/data/data.h"
 
+#include <string.h>
+
 enum { AEAD_NONCE_LEN = 12, AEAD_TAG_LEN = 16, AEAD_KEY_MAX = 32 };
 
 enum aead_direction { AEAD_SEAL, AEAD_OPEN };
@@ -20,15 +22,16 @@ struct aead_schedule {
 	enum cipher cipher;
 };
 
-/* One packet. `at` changes in place. Sealing writes `tag`; opening compares it. `tag` may not overlap `at`.
- * `ok`: the backend's answer. After a refused opening the bytes at `at` have no meaning and must not be used.
- */
+/* One packet. `at` changes in place, or is written from a payload apart. Sealing writes `tag`; opening compares it. `tag` may
+ * not overlap `at`. `ok`: the backend's answer. After a refused opening the bytes at `at` have no meaning and must not
+ * be used. */
 struct aead_job {
 	struct aead_schedule *schedule;
 	const uint8_t *aad;
 	uint8_t *at;
+	uint8_t *payload; /* sealing, NULL or: where all but the first `head` bytes are; aead_gather() */
 	uint8_t *tag;
-	uint32_t aad_len, len;
+	uint32_t aad_len, len, head;
 	uint8_t nonce[AEAD_NONCE_LEN];
 	bool ok;
 };
@@ -55,7 +58,16 @@ const struct aead_method *aead_method_for(enum cipher cipher);
 /* Wipes and frees; empties the caller's pointer; accepts NULL inside. */
 void aead_schedule_free(struct aead_schedule **schedule);
 
-/* Gives every job to the method of its schedule, neighbours of one method together. */
+/* What a backend seals, whole: the head moves in front of a payload that lies apart, where it may overwrite what jobs
+ * before this one have been sealed from. So each job is gathered when its turn has come, no earlier. */
+static inline const uint8_t *aead_gather(const struct aead_job *job)
+{
+	if (!job->payload)
+		return job->at;
+	return memcpy(job->payload - job->head, job->at, job->head);
+}
+
+/* Gives every job to the method of its schedule, neighbours of one method together, in order. */
 void aead_seal(struct aead_job *jobs, size_t n);
 void aead_open(struct aead_job *jobs, size_t n);
 

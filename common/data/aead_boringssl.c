@@ -70,8 +70,8 @@ static void boringssl_seal(struct aead_job *jobs, size_t n)
 		struct boringssl_schedule *schedule = (struct boringssl_schedule *)job->schedule;
 		size_t tag_len = 0;
 		job->ok = EVP_AEAD_CTX_seal_scatter(&schedule->context, job->at, job->tag, &tag_len,
-				  AEAD_TAG_LEN, job->nonce, AEAD_NONCE_LEN, job->at, job->len, NULL, 0,
-				  job->aad, job->aad_len) &&
+				  AEAD_TAG_LEN, job->nonce, AEAD_NONCE_LEN, aead_gather(job), job->len,
+				  NULL, 0, job->aad, job->aad_len) &&
 			  tag_len == AEAD_TAG_LEN;
 		if (!job->ok)
 			ERR_clear_error();

@@ -142,7 +142,8 @@ static bool chacha(struct aead_job *job, enum aead_direction direction, uint8_t 
 	it->iv_len_in_bytes = AEAD_NONCE_LEN;
 	it->u.CHACHA20_POLY1305.aad = job->aad;
 	it->u.CHACHA20_POLY1305.aad_len_in_bytes = job->aad_len;
-	it->src = it->dst = job->at;
+	it->src = direction == AEAD_SEAL ? aead_gather(job) : job->at;
+	it->dst = job->at;
 	it->cipher_start_src_offset_in_bytes = it->hash_start_src_offset_in_bytes = 0;
 	it->msg_len_to_cipher_in_bytes = it->msg_len_to_hash_in_bytes = job->len;
 	it->auth_tag_output = tag;
@@ -161,8 +162,8 @@ static void ipsecmb_seal(struct aead_job *jobs, size_t n)
 			job->ok = chacha(job, AEAD_SEAL, job->tag);
 			continue;
 		}
-		calls.gcm_seal[schedule->base.cipher](&schedule->key.gcm, &state, job->at, job->at, job->len,
-			job->nonce, job->aad, job->aad_len, job->tag, AEAD_TAG_LEN);
+		calls.gcm_seal[schedule->base.cipher](&schedule->key.gcm, &state, job->at, aead_gather(job),
+			job->len, job->nonce, job->aad, job->aad_len, job->tag, AEAD_TAG_LEN);
 		job->ok = true;
 	}
 	secret_wipe(&state, sizeof(state));

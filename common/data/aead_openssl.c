@@ -70,13 +70,13 @@ failed:
 	return NULL;
 }
 
-/* The steps that sealing and opening share: nonce, additional data, the bytes in place. */
-static bool cipher_run(EVP_CIPHER_CTX *context, struct aead_job *job, int sealing)
+/* The steps that sealing and opening share: nonce, additional data, the bytes. */
+static bool cipher_run(EVP_CIPHER_CTX *context, struct aead_job *job, const uint8_t *from, int sealing)
 {
 	int done = 0;
 	return EVP_CipherInit_ex2(context, NULL, NULL, job->nonce, sealing, NULL) == 1 &&
 	       EVP_CipherUpdate(context, NULL, &done, job->aad, (int)job->aad_len) == 1 &&
-	       (job->len == 0 || (EVP_CipherUpdate(context, job->at, &done, job->at, (int)job->len) == 1 &&
+	       (job->len == 0 || (EVP_CipherUpdate(context, job->at, &done, from, (int)job->len) == 1 &&
 					 (uint32_t)done == job->len));
 }
 
@@ -92,7 +92,7 @@ static void openssl_seal(struct aead_job *jobs, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		struct aead_job *job = &jobs[i];
 		EVP_CIPHER_CTX *context = ((struct openssl_schedule *)job->schedule)->context;
-		job->ok = cipher_run(context, job, 1) && cipher_end(context) &&
+		job->ok = cipher_run(context, job, aead_gather(job), 1) && cipher_end(context) &&
 			  EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, AEAD_TAG_LEN, job->tag) == 1;
 		if (!job->ok)
 			ERR_clear_error();
@@ -104,7 +104,7 @@ static void openssl_open(struct aead_job *jobs, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		struct aead_job *job = &jobs[i];
 		EVP_CIPHER_CTX *context = ((struct openssl_schedule *)job->schedule)->context;
-		job->ok = cipher_run(context, job, 0) &&
+		job->ok = cipher_run(context, job, job->at, 0) &&
 			  EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, AEAD_TAG_LEN, job->tag) == 1 &&
 			  cipher_end(context);
 		/* A refusal may leave an entry in the thread's error queue, which TLS would find there. */

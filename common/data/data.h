@@ -110,11 +110,14 @@ uint64_t data_key_bytes(const struct data_key *key);
  * 2^35 failed tags (after twice as many, nothing is opened any more). */
 bool data_key_worn(const struct data_key *key);
 
-/* One packet on its way. `at`/`len` change in place. */
+/* One packet on its way. `at`/`len` change in place. Of a packet to be sealed the payload may lie apart: at `at` is room
+ * for all `len` bytes, of which the first `head` are there, at `payload` are the rest. `head` bytes in front of `payload` get
+ * overwritten when the job's turn comes; by then the jobs before it are sealed, so these bytes may have been theirs. */
 struct data_job {
 	struct data_key *key; /* borrowed */
 	uint8_t *at;
-	uint32_t len;
+	uint8_t *payload; /* NULL: behind the head, as usual */
+	uint32_t len, head;
 	enum fate fate; /* in: FATE_NONE, others are skipped; out: FATE_NONE or why it ended */
 };
 

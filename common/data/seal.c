@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The way out: inner packets get their number and head, and are sealed where they lie. Calls the AEAD
- * backends and the packet id source; reads no clock, allocates nothing. */
+ * The way out: inner packets get their number and head, and are sealed where they lie, or to there from where
+ * their payload lies. Calls the AEAD backends and the packet id source; reads no clock, allocates nothing. */
 #include "common/data/data_key.h"
 
 #include "common/base/check.h"
@@ -59,6 +59,8 @@ static void seal_heads(struct seal_batch *batch)
 		aead->aad_len = (uint32_t)(head.len - open_part);
 		aead->tag = write_space(&head, AEAD_TAG_LEN);
 		aead->at = job->at;
+		aead->payload = job->payload;
+		aead->head = job->head;
 		aead->len = job->len;
 		data_nonce(aead->nonce, id, key->send_iv);
 		job->at -= overhead;

@@ -244,6 +244,8 @@ typedef struct vpn_job {
 	vpn_session *session;
 	uint8_t *data; /* in: datagram or packet; out: packet or datagram, in the same memory */
 	uint32_t len;
+	uint32_t head;    /* vpn_seal: with a payload apart, the bytes of the packet that are at `data` */
+	uint8_t *payload; /* vpn_seal: where the packet's other bytes are; NULL: at `data` too */
 	int fate;       /* enum fate. In: FATE_NONE, others are skipped. Out: FATE_NONE: go on with it */
 	bool attention; /* out: the session has events or something to transmit */
 } vpn_job;
@@ -251,7 +253,9 @@ typedef struct vpn_job {
 /* Datagrams (DATA_V1, DATA_V2) to inner packets. FATE_CONSUMED: a ping or the like. n <= VPN_BATCH. Datagrams of one
  * session keep their order. */
 void vpn_open(vpn_job *jobs, size_t n, vpn_ms now);
-/* Inner packets to datagrams; VPN_OVERHEAD bytes in front of `data` are free. n <= VPN_BATCH. */
+/* Inner packets to datagrams; VPN_OVERHEAD bytes in front of `data` are free. n <= VPN_BATCH. A packet whose payload lies
+ * apart is sealed to `data`, with room for `len` bytes there, without being put together first: as segments of one long
+ * packet are. It overwrites the `head` bytes in front of `payload`, when all jobs before it are done. */
 void vpn_seal(vpn_job *jobs, size_t n, vpn_ms now);
 
 /* -- for clients and tests -- */

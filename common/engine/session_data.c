@@ -160,8 +160,8 @@ void vpn_seal(vpn_job *jobs, size_t n, vpn_ms now)
 		bool may = s->state == SESSION_OPEN || s->farewells;
 		if (jobs[i].fate == FATE_NONE && (!may || !(key = session_send_key(s, now))))
 			jobs[i].fate = FATE_NOT_READY;
-		data[i] = (struct data_job){
-			.key = key, .at = jobs[i].data, .len = jobs[i].len, .fate = (enum fate)jobs[i].fate };
+		data[i] = (struct data_job){ .key = key, .at = jobs[i].data, .payload = jobs[i].payload,
+			.len = jobs[i].len, .head = jobs[i].head, .fate = (enum fate)jobs[i].fate };
 	}
 	data_seal(data, n);
 	for (size_t i = 0; i < n; i++) {

@@ -78,11 +78,11 @@ struct inner_offload {
  * outside the packet. */
 enum fate inner_finish_sum(const struct inner_offload *offload, void *packet, size_t len);
 
-/* One super packet on its way to being its packets. The caller reads `count`, `first_len` and `left` only. */
+/* One super packet on its way to being its packets. The caller reads `count`, `first_len`, `left` and `head_len` only. */
 struct inner_cut {
 	uint32_t count;     /* segments not yet given */
 	uint32_t first_len; /* of each but the last */
-	const uint8_t *packet, *payload;
+	uint8_t *packet, *payload;
 	uint32_t left; /* payload not yet given */
 	uint32_t size, head_len, upper, sum_offset;
 	uint32_t number; /* TCP: of the next segment's first byte */
@@ -96,10 +96,14 @@ struct inner_cut {
 /* Looks at a super packet (offload->train set), which is borrowed until the last segment was given. FATE_NONE, or
  * FATE_BAD_PACKET: no TCP or UDP packet whole and alone behind an IP header without extension headers, a checksum that is
  * not missing where it should be, segments of no size, a SYN, or a type that does not fit. */
-enum fate inner_cut_begin(struct inner_cut *, const struct inner_offload *offload, const void *packet, size_t len);
+enum fate inner_cut_begin(struct inner_cut *, const struct inner_offload *offload, void *packet, size_t len);
 /* Writes the next segment, checksums complete, to `to`: room for first_len bytes. Returns its length; 0 after the last.
  * Sequence numbers and IPv4 ids count on, PSH and FIN go with the last segment, CWR with the first. */
 size_t inner_cut_next(struct inner_cut *, void *to);
+/* The same without the payload: `to` gets the first head_len bytes, `payload` is where the others are in the super packet.
+ * The head_len bytes in front of it belong to segments given before, or are the super packet's own head, which is not read
+ * again: who has used the segments before may overwrite them, to have this one whole. */
+size_t inner_cut_head(struct inner_cut *, void *to, uint8_t **payload);
 
 /* A run of packets that leaves as one: a train of two or more as a super packet, others alone as they are. */
 struct inner_unit {

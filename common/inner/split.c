@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * A super packet to its packets: what a network card does when the kernel leaves it segmentation and
- * checksums. Each segment is written once, payload summed on the way. Calls nobody but its own room.
+ * checksums. Payload is summed where it lies, and copied only if asked for. Calls nobody but its own room.
  *
  *   super packet   | IP | TCP or UDP | payload of segment 1 | 2 | 3 | ... | last |
  *   segment n      | IP | TCP or UDP | payload of segment n |                         */
@@ -106,7 +106,7 @@ static void prepare_head(struct inner_cut *cut)
 }
 
 enum fate inner_cut_begin(
-	struct inner_cut *cut, const struct inner_offload *offload, const void *packet, size_t len)
+	struct inner_cut *cut, const struct inner_offload *offload, void *packet, size_t len)
 {
 	struct inner_view view;
 	uint32_t head;
@@ -178,15 +178,16 @@ static void drop_cwr(struct inner_cut *cut)
 	cut->upper_sum += (uint16_t)~sum_u16(TCP_CWR);
 }
 
-size_t inner_cut_next(struct inner_cut *cut, void *to)
+size_t inner_cut_head(struct inner_cut *cut, void *to, uint8_t **payload_at)
 {
 	uint8_t *segment = to;
 	uint32_t payload = cut->left < cut->size ? cut->left : cut->size, len = cut->head_len + payload;
 
 	if (!cut->count)
 		return 0;
+	*payload_at = cut->payload;
 	memcpy(segment, cut->head, cut->head_len);
-	uint64_t sum = sum_copy(segment + cut->head_len, cut->payload, payload);
+	uint64_t sum = sum_bytes(cut->payload, payload);
 	write_ip(cut, segment, len);
 	write_upper(cut, segment + cut->upper, len - cut->upper, sum);
 	drop_cwr(cut);
@@ -194,5 +195,15 @@ size_t inner_cut_next(struct inner_cut *cut, void *to)
 	cut->left -= payload;
 	cut->number += payload;
 	cut->count--;
+	return len;
+}
+
+size_t inner_cut_next(struct inner_cut *cut, void *to)
+{
+	uint8_t *payload;
+	size_t len = inner_cut_head(cut, to, &payload);
+
+	if (len)
+		memcpy((uint8_t *)to + cut->head_len, payload, len - cut->head_len);
 	return len;
 }

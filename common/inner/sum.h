@@ -53,31 +53,6 @@ static inline uint64_t sum_bytes(const uint8_t *at, size_t len)
 	return sum_halve(sum_add(sum_add(a, b), sum_add(c, d)));
 }
 
-/* The same, and copies them. */
-static inline uint64_t sum_copy(uint8_t *restrict to, const uint8_t *restrict at, size_t len)
-{
-	uint64_t a = 0, b = 0, c = 0, d = 0;
-	for (; len >= 32; at += 32, to += 32, len -= 32) {
-		uint64_t w[4];
-		memcpy(w, at, sizeof(w));
-		memcpy(to, w, sizeof(w));
-		a = sum_add(a, w[0]);
-		b = sum_add(b, w[1]);
-		c = sum_add(c, w[2]);
-		d = sum_add(d, w[3]);
-	}
-	for (; len >= 8; at += 8, to += 8, len -= 8) {
-		uint64_t word = sum_load(at);
-		memcpy(to, &word, sizeof(word));
-		a = sum_add(a, word);
-	}
-	if (len) {
-		memcpy(to, at, len);
-		b = sum_add(b, sum_tail(at, len));
-	}
-	return sum_halve(sum_add(sum_add(a, b), sum_add(c, d)));
-}
-
 /* A 16-bit field of the packet, as it would lie in memory. */
 static inline uint64_t sum_u16(uint16_t value)
 {

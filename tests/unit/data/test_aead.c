@@ -82,7 +82,8 @@ START_TEST(every_backend_seals_the_packet_of_openvpns_own_test)
 			methods[m]->schedule_new(CIPHER_AES_256_GCM, key_cipher(material, 0), AEAD_SEAL);
 		memcpy(got, want, 8);
 		memcpy(got + 24, FIXTURE_TEXT, 56);
-		struct aead_job job = { schedule, got, got + 24, got + 8, 8, 56, { 0, 0, 0, 1 }, false };
+		struct aead_job job = { .schedule = schedule, .aad = got, .at = got + 24, .tag = got + 8, .aad_len = 8,
+			.len = 56, .nonce = { 0, 0, 0, 1 } };
 		memcpy(job.nonce + 4, key_hmac(material, 0), 8);
 		aead_seal(&job, 1);
 		ck_assert(job.ok);
@@ -180,6 +181,57 @@ START_TEST(every_backend_seals_for_every_other)
 }
 END_TEST
 
+/* Pieces of one long text, each with a head of its own: the head of one may lie over those before it. */
+START_TEST(a_payload_apart_gives_the_bytes_of_the_packet_whole)
+{
+	enum { PIECES = 48, LONG = PIECES * 1400 };
+	size_t count;
+	const struct aead_method *const *methods = aead_methods(&count);
+	uint64_t random = 11;
+	uint8_t *text = malloc(LONG), *room = malloc(LONG + 120), *apart = malloc(LONG * 2), *whole = malloc(LONG * 2);
+	for (int round = 0; round < 200; round++) {
+		enum cipher cipher = (enum cipher)(1 + round % (CIPHER_COUNT - 1));
+		const struct aead_method *method = methods[round / (CIPHER_COUNT - 1) % count];
+		struct aead_job jobs[PIECES], plain[PIECES];
+		uint8_t key[AEAD_KEY_MAX], tags[2][PIECES][AEAD_TAG_LEN];
+		uint32_t size = 1 + (uint32_t)(fixture_random(&random) % 1400), head = 28 + (uint32_t)(round % 93);
+		if (!method->usable(cipher))
+			continue;
+		fixture_fill(&random, key, sizeof(key));
+		fixture_fill(&random, text, LONG);
+		memcpy(room + 120, text, LONG);
+		struct aead_schedule *schedule = method->schedule_new(cipher, key, AEAD_SEAL);
+		for (uint32_t i = 0, at = 0; i < PIECES; i++, at += head + size) {
+			uint32_t here = i + 1 < PIECES ? size : (uint32_t)(fixture_random(&random) % size);
+			jobs[i] = (struct aead_job){ .schedule = schedule, .aad = (const uint8_t *)"additional", .aad_len = 8,
+				.at = apart + at, .payload = room + 120 + i * size, .tag = tags[0][i], .head = head,
+				.len = head + here, .nonce = { (uint8_t)i } };
+			fixture_fill(&random, apart + at, head);
+			plain[i] = jobs[i];
+			plain[i].payload = NULL;
+			plain[i].at = whole + at;
+			plain[i].tag = tags[1][i];
+			memcpy(whole + at, apart + at, head);
+			memcpy(whole + at + head, text + i * size, here);
+		}
+		aead_seal(jobs, PIECES);
+		aead_seal(plain, PIECES);
+		for (int i = 0; i < PIECES; i++) {
+			ck_assert(jobs[i].ok && plain[i].ok);
+			ck_assert_mem_eq(jobs[i].at, plain[i].at, plain[i].len);
+			ck_assert_mem_eq(jobs[i].tag, plain[i].tag, AEAD_TAG_LEN);
+		}
+		/* Not a byte behind the last, nor more than one head in front of the first. */
+		ck_assert_mem_eq(room + 120 + PIECES * size, text + PIECES * size, LONG - PIECES * size);
+		aead_schedule_free(&schedule);
+	}
+	free(text);
+	free(room);
+	free(apart);
+	free(whole);
+}
+END_TEST
+
 START_TEST(a_batch_may_mix_backends_ciphers_and_keys)
 {
 	size_t count, n = 0;
@@ -222,4 +274,5 @@ END_TEST
 
 FIXTURE_MAIN("aead", ciphers_are_found_by_name_in_any_case, other_names_and_numbers_are_unknown,
 	every_cipher_has_a_backend, every_backend_seals_the_packet_of_openvpns_own_test,
-	every_backend_seals_for_every_other, a_batch_may_mix_backends_ciphers_and_keys)
+	every_backend_seals_for_every_other, a_payload_apart_gives_the_bytes_of_the_packet_whole,
+	a_batch_may_mix_backends_ciphers_and_keys)

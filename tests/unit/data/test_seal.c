@@ -50,6 +50,33 @@ START_TEST(nothing_beside_the_datagram_is_written)
 }
 END_TEST
 
+START_TEST(a_payload_apart_is_sealed_as_if_it_were_behind_its_head)
+{
+	for (int i = 0; i < DATA_VECTORS; i++) {
+		uint8_t want[128], room[FIXTURE_ROOM] = { 0 }, text[128];
+		size_t len = fixture_hex(data_vectors[i].datagram, want), text_len = strlen(FIXTURE_TEXT);
+		for (uint32_t head = 0; head <= text_len; head++) {
+			struct data_kept kept = fixture_kept(data_vectors[i].cipher, 1, data_vectors[i].peer_id);
+			struct data_key *key = fixture_key(&kept);
+			memset(text, 0xee, sizeof(text));
+			memcpy(text + 8 + head, FIXTURE_TEXT + head, text_len - head);
+			memset(room, 0xdd, sizeof(room));
+			memcpy(room + DATA_HEADROOM, FIXTURE_TEXT, head);
+			struct data_job job = { .key = key, .at = room + DATA_HEADROOM, .payload = text + 8 + head,
+				.len = (uint32_t)text_len, .head = head };
+			data_seal(&job, 1);
+			ck_assert_int_eq(job.fate, FATE_NONE);
+			ck_assert_uint_eq(job.len, len);
+			ck_assert_mem_eq(job.at, want, len);
+			ck_assert_uint_eq(job.at[len], 0xdd);
+			ck_assert_mem_eq(text, "\xee\xee\xee\xee\xee\xee\xee\xee", 8);
+			ck_assert_mem_eq(text + 8, FIXTURE_TEXT, text_len);
+			data_key_free(&key);
+		}
+	}
+}
+END_TEST
+
 START_TEST(jobs_of_each_key_keep_their_order_in_a_mixed_batch)
 {
 	enum { KEYS = 4 };
@@ -140,6 +167,7 @@ START_TEST(a_key_without_ids_refuses_the_rest_of_a_batch)
 }
 END_TEST
 
-FIXTURE_MAIN("seal", sealed_bytes_are_those_of_the_vectors, nothing_beside_the_datagram_is_written,
+FIXTURE_MAIN("seal", sealed_bytes_are_those_of_the_vectors,
+	a_payload_apart_is_sealed_as_if_it_were_behind_its_head, nothing_beside_the_datagram_is_written,
 	jobs_of_each_key_keep_their_order_in_a_mixed_batch, an_empty_packet_is_not_sealed_and_costs_no_id,
 	a_replaced_owner_seals_nothing_more, a_key_without_ids_refuses_the_rest_of_a_batch)

@@ -126,6 +126,36 @@ START_TEST(every_kind_is_cut_at_every_odd_size)
 }
 END_TEST
 
+/* Heads alone, and the segments made whole inside the super packet, one after the other: what sealing does. */
+START_TEST(a_segment_can_be_made_whole_where_its_payload_lies)
+{
+	static const uint16_t sizes[] = { 1, 9, 64, 536, 1448, 9000 };
+	static uint8_t original[sizeof(super)], heads[4096][128];
+	static uint8_t *payloads[4096];
+	static size_t lens[4096];
+	for (unsigned kind = 0; kind < FLOW_KINDS; kind++)
+		for (unsigned s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+			struct inner_offload offload;
+			size_t len = make_super(kind, TCP_ACK | TCP_PSH | TCP_CWR, sizes[s] == 1 ? 3000 : 20000, sizes[s],
+				&offload);
+			unsigned n = 0;
+			memcpy(original, super, sizeof(super));
+			ck_assert_int_eq(inner_cut_begin(&cut, &offload, super, len), FATE_NONE);
+			while ((lens[n] = inner_cut_head(&cut, heads[n], &payloads[n])))
+				n++;
+			struct inner_cut again;
+			ck_assert_int_eq(inner_cut_begin(&again, &offload, original, len), FATE_NONE);
+			for (unsigned i = 0; i < n; i++) {
+				uint8_t *whole = payloads[i] - cut.head_len;
+				memcpy(whole, heads[i], cut.head_len);
+				ck_assert_uint_eq(inner_cut_next(&again, segment), lens[i]);
+				ck_assert_mem_eq(whole, segment, lens[i]);
+			}
+			ck_assert_uint_eq(inner_cut_next(&again, segment), 0);
+		}
+}
+END_TEST
+
 START_TEST(options_of_ip4_go_with_every_segment)
 {
 	struct inner_offload offload;
@@ -241,6 +271,7 @@ int main(void)
 	TCase *tcase = tcase_create("split");
 	tcase_set_timeout(tcase, 30);
 	tcase_add_test(tcase, every_kind_is_cut_at_every_odd_size);
+	tcase_add_test(tcase, a_segment_can_be_made_whole_where_its_payload_lies);
 	tcase_add_test(tcase, options_of_ip4_go_with_every_segment);
 	tcase_add_test(tcase, what_a_device_should_not_say_is_refused);
 	tcase_add_test(tcase, bytes_behind_the_packet_are_nobodys);
