@@ -223,6 +223,15 @@ static inline struct session *session_at(const struct client *c)
 	return session_by_address(&w, &c->at, &slot, &generation, &owner);
 }
 
+/* A stranger's session at its beginning; NULL: refused, `fate` says why. */
+static inline struct session *half_open(uint16_t port, bool proven, enum fate *fate)
+{
+	struct packet p = { .peer_address = { .family = 4, .port = port, .ip = { 192, 0, 2, 1 } } };
+	vpn_contact contact = { .local_session = 5, .remote_session = port, .proven = proven };
+
+	return session_open(&w, &p, &contact, fate);
+}
+
 static inline uint64_t fates(void)
 {
 	uint64_t sum = 0;
