@@ -40,8 +40,9 @@ WANTED = [
       for arrow in (UP, DOWN)),
     {"item": 7, "name": "packets handed to another worker", "unit": "%", "ours": figures.HANDED[0], "than": None,
      "most": 1, "least": None},
-    *(at_most(8, f"1400-byte packets, trains of 32, {arrow}", MILLION, figures.FRAMING, most, ours=ours)
-      for ours, most in ((figures.ENCRYPTING, 1.25), (figures.CHACHA, 1.8)) for arrow in (UP, DOWN)),
+    *(at_most(8, figures.trains_at(rate, way), MILLION, figures.FRAMING, most, ours=ours)
+      for ours, most in ((figures.ENCRYPTING, 1.25), (figures.CHACHA, 1.8))
+      for rate in (figures.SAME_RATE[ours], None) for way in figures.ARROW),
 ]
 
 
