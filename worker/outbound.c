@@ -235,7 +235,8 @@ static uint8_t *walk_room(struct worker *w, uint32_t len)
 	return walk->area + walk->used + VPN_OVERHEAD;
 }
 
-/* A super packet ends as its segments do: it has no fate of its own, unless it is a bad one. */
+/* A super packet ends as its segments do: it has no fate of its own, unless it is a bad one. One in a ring stays as it is:
+ * our successor may see the record again, and heads over its payload would get right checksums there. */
 static void walk_cut(struct worker *w, struct packet *p, struct session *s)
 {
 	struct walk *walk = &w->walk;
@@ -251,9 +252,10 @@ static void walk_cut(struct worker *w, struct packet *p, struct session *s)
 	}
 	counter_add(w->counters, COUNTER_PACKETS_TUN_OUT, walk->cut.count - 1);
 	while (walk->cut.count) {
-		uint8_t *at = walk_room(w, walk->cut.first_len), *payload;
+		uint8_t *at = walk_room(w, walk->cut.first_len), *payload = NULL;
 		struct packet *segment = &walk->segment[walk->segments++];
-		uint32_t len = (uint32_t)inner_cut_head(&walk->cut, at, &payload);
+		uint32_t len = (uint32_t)(p->source == FROM_HANDOVER ? inner_cut_next(&walk->cut, at) :
+								       inner_cut_head(&walk->cut, at, &payload));
 
 		*segment = (struct packet){ .at = at, .len = len, .start = at - VPN_OVERHEAD, .room = VPN_OVERHEAD + len,
 			.peer = p->peer, .generation = p->generation, .source = FROM_US };
@@ -262,15 +264,22 @@ static void walk_cut(struct worker *w, struct packet *p, struct session *s)
 	}
 }
 
-/* A packet alone. One without room in front (its neighbour in a receive buffer is there) moves. */
+/* A packet alone. One without room in front (its neighbour in a receive buffer is there) moves. What is no packet in a ring
+ * was one until our predecessor sealed it there. */
 static void walk_packet(struct worker *w, struct packet *p, struct session *s)
 {
 	struct inner_view view;
 
-	if ((s->mss4 || s->mss6) && inner_look(p->at, p->len, &view) == FATE_NONE)
-		inner_clamp_mss(p->at, &view, s->mss4, s->mss6);
-	if (p->len > w->walk.area_len - VPN_OVERHEAD) {
+	if (s->mss4 || s->mss6 || p->source == FROM_HANDOVER) {
+		enum fate fate = inner_look(p->at, p->len, &view);
+		if (fate == FATE_NONE)
+			inner_clamp_mss(p->at, &view, s->mss4, s->mss6);
+		else if (p->source == FROM_HANDOVER)
+			p->fate = fate;
+	}
+	if (p->len > w->walk.area_len - VPN_OVERHEAD)
 		p->fate = FATE_TOO_LONG;
+	if (p->fate != FATE_NONE) {
 		if (w->tracing)
 			trace_dropped(w, s, p);
 		return;
