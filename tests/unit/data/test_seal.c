@@ -59,7 +59,7 @@ START_TEST(a_payload_apart_is_sealed_as_if_it_were_behind_its_head)
 			struct data_kept kept = fixture_kept(data_vectors[i].cipher, 1, data_vectors[i].peer_id);
 			struct data_key *key = fixture_key(&kept);
 			memset(text, 0xee, sizeof(text));
-			memcpy(text + 8 + head, FIXTURE_TEXT + head, text_len - head);
+			memcpy(text + 8 + head, &FIXTURE_TEXT[head], text_len - head);
 			memset(room, 0xdd, sizeof(room));
 			memcpy(room + DATA_HEADROOM, FIXTURE_TEXT, head);
 			struct data_job job = { .key = key, .at = room + DATA_HEADROOM, .payload = text + 8 + head,
