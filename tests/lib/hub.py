@@ -263,9 +263,15 @@ def iperf(net, server, client, address, *words, seconds=5, port=5201):
     """One iperf3 run; its JSON."""
     process = net.start(["iperf3", "-s", "-1", "-p", port, "-B", address], f"iperf-{port}.log", server)
     wait_for("iperf3 -s", lambda: f":{port} " in run("ss", "-Hltn", namespace=server))
-    text = run("iperf3", "-c", address, "-p", port, "-t", seconds, "-i", "1", "-J", *words, namespace=client,
-               timeout=seconds + 20, check=False)
-    process.stop()
+    try:
+        text = run("iperf3", "-c", address, "-p", port, "-t", seconds, "-i", "1", "-J", *words, namespace=client,
+                   timeout=seconds + 20, check=False)
+    except Failed as e:
+        ends = [run("ss", "-Htinom", f"( sport = :{port} or dport = :{port} )", namespace=n) for n in (server, client)]
+        raise Failed(f"{e}\nsockets of the server:\n{ends[0]}\nof the client:\n{ends[1]}\nthe server said: "
+                     f"{process.text()[-500:]}") from None
+    finally:
+        process.stop()
     try:
         result = json.loads(text)
     except ValueError:

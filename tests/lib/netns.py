@@ -19,8 +19,12 @@ class Failed(AssertionError):
 def run(*words, check=True, timeout=30, namespace=None, stdin=None):
     """Runs a command to its end; its output as text."""
     command = (["ip", "netns", "exec", namespace] if namespace else []) + [str(w) for w in words]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout, text=True,
-                          errors="replace", input=stdin)
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout, text=True,
+                              errors="replace", input=stdin)
+    except subprocess.TimeoutExpired as e:
+        said = (e.stdout or b"").decode(errors="replace")[-2000:] # bytes here even where text was asked for
+        raise Failed(f"{' '.join(command)}: not ended after {timeout:g} s\n{said}") from None
     if check and done.returncode != 0:
         raise Failed(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout[-2000:]}")
     return done.stdout
