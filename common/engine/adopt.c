@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-enum { NEW_KEY_MS = 1000, MOVE_MARGIN_MS = 5000 };
+enum { NEW_KEY_MS = 1000, MOVE_MARGIN_MS = 5000, PING_WITHIN_MS = 1000 };
 
 static bool kept_makes_sense(const struct vpn_endpoint *e, const struct kept *k)
 {
@@ -59,6 +59,31 @@ static mono_ms peer_has_moved_at(const struct vpn_session *s, unsigned current, 
 	return expires - e->tran_window + e->hand_window + MOVE_MARGIN_MS;
 }
 
+/* Its owner may have died between copying and dropping: of two copies, each with its own replay window, none stays here. */
+static void adopt_old_key(struct vpn_session *s, mono_ms now)
+{
+	struct kept *k = s->kept;
+	bool good = adopt_key(s, KEY_SET_OLD, now);
+
+	for (unsigned i = 0; i < KEY_SET_OLD; i++)
+		if (s->keys[i] && secret_equal(k->keys[i].material, k->keys[KEY_SET_OLD].material, KEY_MATERIAL_LEN))
+			good = false;
+	if (!good)
+		session_drop_key(s, KEY_SET_OLD);
+}
+
+/* Our predecessor may have been silent for almost the whole interval, and so may be our successor. Not all at once: all
+ * its sessions are adopted in one go. */
+static void ping_soon(struct vpn_session *s, mono_ms now)
+{
+	uint32_t chance;
+
+	if (!s->ping)
+		return;
+	crypto_random(&chance, sizeof(chance));
+	s->last_out = now - s->ping + (span_ms)(chance % PING_WITHIN_MS);
+}
+
 vpn_session *vpn_session_adopt(vpn_endpoint *endpoint, void *kept, vpn_ms now, vpn_ms renegotiate_at)
 {
 	struct vpn_session *s = NULL;
@@ -88,6 +113,7 @@ vpn_session *vpn_session_adopt(vpn_endpoint *endpoint, void *kept, vpn_ms now, v
 		index = 1 - index; /* it died while the new set was being written */
 	k->current = (uint8_t)index;
 	k->expires[index] = MONO_NEVER;
+	adopt_old_key(s, now);
 	s->state = SESSION_OPEN;
 	s->admission = ADMISSION_GRANTED;
 	s->push_done = true;
@@ -95,6 +121,7 @@ vpn_session *vpn_session_adopt(vpn_endpoint *endpoint, void *kept, vpn_ms now, v
 	s->send_from = now;
 	s->moved_at = peer_has_moved_at(s, index, now);
 	s->renegotiate_at = renegotiate_at > s->moved_at ? renegotiate_at : s->moved_at;
+	ping_soon(s, now);
 	renew_after_death(s, now);
 	return s;
 }

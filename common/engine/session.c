@@ -160,7 +160,7 @@ void vpn_session_free(vpn_session **session, bool wipe_kept)
 	if (!s)
 		return;
 	negotiation_free(&s->negotiation);
-	for (unsigned i = 0; i < 2; i++)
+	for (unsigned i = 0; i < KEY_SETS; i++)
 		data_key_free(&s->keys[i]);
 	forget_texts(s);
 	while (s->events) {
@@ -221,7 +221,7 @@ static mono_ms timeout_at(const struct vpn_session *s)
 static mono_ms key_end_at(const struct vpn_session *s)
 {
 	mono_ms at = MONO_NEVER;
-	for (unsigned i = 0; i < 2; i++)
+	for (unsigned i = 0; i < KEY_SETS; i++)
 		if (s->keys[i])
 			at = mono_earlier(at, s->kept->expires[i]);
 	return at;
@@ -298,7 +298,7 @@ void vpn_session_tick(vpn_session *s, vpn_ms now)
 		return;
 	}
 	check_inactive(s, now);
-	for (unsigned i = 0; i < 2; i++)
+	for (unsigned i = 0; i < KEY_SETS; i++)
 		if (s->keys[i] && now >= s->kept->expires[i])
 			session_drop_key(s, i);
 	if (s->state == SESSION_OPEN && !s->keys[0] && !s->keys[1]) {

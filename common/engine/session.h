@@ -32,7 +32,9 @@
 
 enum {
 	KEPT_NAME_MAX = 128,
-	KEPT_LAYOUT = 1,
+	KEPT_LAYOUT = 2,
+	KEY_SETS = 3,
+	KEY_SET_OLD = 2, /* from before the peer began anew: it may still send with it, we do not */
 	TEXTS_MAX = 16,
 	EVENTS_MAX = 64,
 	LINGER_MS = 5000,
@@ -76,6 +78,7 @@ struct kept {
 	uint8_t server, open, current, dynamic; /* current: index of the newest key set; dynamic: D is in use */
 	uint8_t key_id;                         /* of the newest negotiation begun */
 	uint8_t cipher, tls_ekm, cc_exit;
+	uint8_t becomes_old; /* 1 + index of the set that moves to KEY_SET_OLD when its place is needed; 0: none */
 	uint32_t peer_id, proto;
 	uint64_t local_session, remote_session;
 	struct wrap wrap, dynamic_wrap;
@@ -84,8 +87,8 @@ struct kept {
 	mono_ms opened; /* when data keys were in use first: the clock outlives a process */
 	uint8_t fingerprint[TLS_FINGERPRINT_LEN];
 	char name[KEPT_NAME_MAX];
-	mono_ms expires[2]; /* of each key set; only the previous one has an end */
-	struct data_kept keys[2];
+	mono_ms expires[KEY_SETS]; /* of each key set; the current one has no end */
+	struct data_kept keys[KEY_SETS]; /* the current and the previous one, and KEY_SET_OLD */
 };
 
 enum negotiation_state { NEGOTIATION_RESET, NEGOTIATION_HANDSHAKE, NEGOTIATION_AGREEING, NEGOTIATION_ACTIVE };
@@ -123,7 +126,7 @@ struct vpn_session {
 	enum admission admission;
 
 	struct negotiation *negotiation; /* the newest; NULL after an adoption or a failed renegotiation */
-	struct data_key *keys[2];        /* expanded, beside kept->keys */
+	struct data_key *keys[KEY_SETS]; /* expanded, beside kept->keys */
 	mono_ms send_from;               /* when the current key is used for sending; before it the previous one */
 	mono_ms renegotiate_at, push_at, pushed_at, linger_until, born, open_since;
 	mono_ms again_from;              /* server: before it no other negotiation begins, whoever wants it */
@@ -137,6 +140,7 @@ struct vpn_session {
 	uint64_t keyed_bytes, keyed_packets;
 	mono_ms spoil_at;                /* when a peer that is caught in a lost negotiation is told to give up */
 	bool lost_keys;                  /* the peer may have dropped the key that we send with */
+	bool guess_other;                /* which of two keys of one name a datagram may be for: session_data.c */
 	bool renewing;                   /* a first negotiation within an open session: renew.c */
 	bool push_wanted, push_done, resend_client_key, renegotiate_now, peer_left;
 	bool event_lost;  /* one that the host needs found no memory: the session ends */

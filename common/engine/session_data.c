@@ -45,29 +45,45 @@ static bool for_us(struct vpn_session *s, const vpn_job *job)
 	return true;
 }
 
-static struct data_key *key_of(const struct vpn_session *s, const uint8_t *datagram, size_t len, uint8_t key_id, mono_ms now)
+/* The id as the datagram says it. */
+static uint32_t packet_id_of(const uint8_t *datagram, size_t len)
 {
-	const struct kept *k = s->kept;
 	struct bytes in = bytes_of(datagram, len);
-	unsigned found = 2, current = session_current(s);
-	uint32_t id;
 
-	for (unsigned i = 0; i < 2; i++)
-		if (s->keys[i] && k->keys[i].key_id == key_id && now < k->expires[i])
-			found = found == 2 ? i : current;
-	if (found == 2)
-		return NULL;
-	if (!s->keys[0] || !s->keys[1] || k->keys[0].key_id != k->keys[1].key_id)
-		return s->keys[found];
-	/* Of one name after a renewal, and the peer uses both: each continues its own count. A wrong guess costs the
-	 * packet, as the tag tells. */
 	read_u8(&in);
 	if ((datagram[0] >> 3) == OP_DATA_V2)
 		read_part(&in, 3);
-	id = read_u32(&in);
-	uint64_t old = k->keys[1 - current].window.highest, new = k->keys[current].window.highest;
-	bool continues_old = id > old && (id < new || id - old < id - new);
-	return s->keys[continues_old ? 1 - current : current];
+	return read_u32(&in);
+}
+
+static struct data_key *key_of(struct vpn_session *s, const uint8_t *datagram, size_t len, uint8_t key_id, mono_ms now)
+{
+	const struct kept *k = s->kept;
+	const unsigned current = session_current(s), sets[KEY_SETS] = { current, 1 - current, KEY_SET_OLD };
+	unsigned matches[KEY_SETS], count = 0, best = 0;
+	uint32_t least = UINT32_MAX;
+
+	for (unsigned n = 0; n < KEY_SETS; n++)
+		if (s->keys[sets[n]] && k->keys[sets[n]].key_id == key_id && now < k->expires[sets[n]])
+			matches[count++] = sets[n];
+	if (count < 2)
+		return count ? s->keys[matches[0]] : NULL;
+	/* Of one name, as after the peer began anew, and it may use each: this continues the count of one of them. A wrong guess
+	 * costs the packet, as the tag tells; where there is nothing to choose by, the next guess is another. */
+	uint32_t id = packet_id_of(datagram, len);
+	bool tied = false;
+	for (unsigned n = 0; n < count; n++) {
+		const struct replay_window *window = &k->keys[matches[n]].window;
+		uint32_t apart = id > window->highest ? id - window->highest : window->highest - id;
+		if (apart > least || !replay_window_accepts(window, id))
+			continue;
+		tied = apart == least;
+		if (!tied || s->guess_other)
+			best = n;
+		least = apart;
+	}
+	s->guess_other = tied && !s->guess_other;
+	return s->keys[matches[best]];
 }
 
 /* A key may have served enough: by its own limits, or by reneg-bytes and reneg-pkts. */

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT
- * The two key sets of a session: the current one and the one before it. */
+ * The key sets of a session: the current one, the one before it, and one from before the peer began anew. */
 #include "common/engine/session.h"
 #include "common/base/secret.h"
 
 #include <stdatomic.h>
+#include <stddef.h>
+#include <string.h>
+
+_Static_assert(offsetof(struct data_kept, cipher) == 0, "what makes a set count is its first byte");
 
 void session_drop_key(struct vpn_session *s, unsigned index)
 {
@@ -13,6 +17,28 @@ void session_drop_key(struct vpn_session *s, unsigned index)
 	atomic_signal_fence(memory_order_seq_cst);
 	secret_wipe(&s->kept->keys[index], sizeof(s->kept->keys[index]));
 	s->kept->expires[index] = MONO_NEVER;
+}
+
+/* Makes room at `index`. A client that began anew keeps the set from before that as its third, and goes back to it whenever
+ * its two newer ones are both younger than its hand-window (OpenVPN: src/openvpn/ssl.c, tls_select_encryption_key). */
+static void clear_place(struct vpn_session *s, unsigned index)
+{
+	struct kept *k = s->kept;
+	struct data_kept *to = &k->keys[KEY_SET_OLD];
+
+	if (k->becomes_old == 1 + index && s->keys[index]) {
+		session_drop_key(s, KEY_SET_OLD);
+		/* The cipher last, as ever: a set that is whole counts. Should we die here, there are two (adopt.c). */
+		memcpy((uint8_t *)to + 1, (const uint8_t *)&k->keys[index] + 1, sizeof(*to) - 1);
+		k->expires[KEY_SET_OLD] = k->expires[index];
+		atomic_signal_fence(memory_order_seq_cst);
+		to->cipher = k->keys[index].cipher;
+		s->keys[KEY_SET_OLD] = data_key_new(to, s->endpoint->epoch);
+		if (!s->keys[KEY_SET_OLD])
+			session_drop_key(s, KEY_SET_OLD);
+		k->becomes_old = 0;
+	}
+	session_drop_key(s, index);
 }
 
 static bool key_material(struct vpn_session *s, uint8_t out[KEY_MATERIAL_LEN])
@@ -33,7 +59,7 @@ bool session_make_keys(struct vpn_session *s, mono_ms now)
 	unsigned current = session_current(s), index = s->keys[current] ? 1 - current : current;
 	struct data_kept *key = &k->keys[index];
 
-	session_drop_key(s, index);
+	clear_place(s, index);
 	key->key_id = n->key_id;
 	key->send_half = k->server ? 1 : 0;
 	key->peer_id = k->peer_id;
@@ -58,6 +84,8 @@ bool session_make_keys(struct vpn_session *s, mono_ms now)
 	 * later than we have ours. If it is quicker, we see it use them and follow. */
 	s->send_from = n->first || n->at_once ? now : now + wait;
 	k->expires[index] = MONO_NEVER;
+	if (s->renewing && index != current)
+		k->becomes_old = (uint8_t)(1 + current);
 	k->current = (uint8_t)index;
 	k->open = true;
 	n->keyed = true;

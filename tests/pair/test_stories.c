@@ -394,6 +394,69 @@ START_TEST(a_client_begins_anew_within_its_session)
 }
 END_TEST
 
+static void talk_now_and_then(unsigned seconds)
+{
+	for (unsigned i = 0; i < seconds; i += 10) {
+		talk(1);
+		pair_run(p, 10000);
+	}
+}
+
+/* Ten packets with the key of another session of the client's; how many arrive. */
+static uint64_t send_as(vpn_session *other)
+{
+	uint64_t before = p->arrived[SERVER];
+	vpn_session *s = p->sessions[CLIENT];
+
+	for (uint32_t i = 0; i < 10; i++) {
+		p->sessions[CLIENT] = other;
+		ck_assert_int_eq(pair_send(p, CLIENT, i, 100), FATE_NONE);
+		p->sessions[CLIENT] = s;
+		pair_run(p, 2);
+	}
+	pair_run(p, 100);
+	return p->arrived[SERVER] - before;
+}
+
+/* OpenVPN's has a third key then, and takes it while its newer ones are young: whatever is negotiated meanwhile, however often
+ * the server dies, and also when another key has come by the same name. _i: how many negotiations there were before. */
+START_TEST(a_client_that_began_anew_may_go_back_to_its_key_from_before)
+{
+	for (int side = CLIENT; side <= SERVER; side++)
+		p->settings[side].tran_window_ms = 1200000;
+	pair_start(p);
+	ck_assert(pair_connect(p, 20000));
+	for (int i = 0; i < _i; i++) {
+		vpn_session_renegotiate(p->sessions[SERVER], p->now);
+		pair_run(p, 5000);
+	}
+	talk(5);
+	void *kept = aligned_alloc(VPN_KEPT_ALIGN, vpn_kept_size());
+	memcpy(kept, p->kept[CLIENT], vpn_kept_size());
+	begin_anew();
+	vpn_session *before = vpn_session_adopt(p->endpoints[CLIENT], kept, p->now, INT64_MAX);
+	ck_assert_ptr_nonnull(before);
+	for (unsigned again = 0; again < 9; again++) {
+		ck_assert_uint_eq(send_as(before), 10);
+		uint64_t arrived = p->arrived[SERVER];
+		talk(20);
+		ck_assert_uint_eq(p->arrived[SERVER] - arrived, 20);
+		ck_assert_uint_eq(send_as(before), 10);
+		pair_kill_and_adopt(p, SERVER, 500);
+		talk_now_and_then(70);
+		ck_assert_uint_eq(p->rekeyed[SERVER], (unsigned)_i + 2 + again);
+	}
+	ck_assert_uint_eq(p->fates[SERVER][FATE_FORGED], 0);
+	/* as long as any key that was replaced */
+	ck_assert_uint_eq(send_as(before), 10);
+	talk_now_and_then(1200);
+	ck_assert_uint_eq(send_as(before), 0);
+	ck_assert_uint_eq(p->closed[CLIENT] + p->closed[SERVER], 0);
+	vpn_session_free(&before, false);
+	free(kept);
+}
+END_TEST
+
 START_TEST(nobody_else_begins_anew_in_anothers_place)
 {
 	char *cert, *key, error[TLS_REASON_MAX];
@@ -621,6 +684,7 @@ int main(void)
 	tcase_add_loop_test(t, a_server_that_dies_in_a_renegotiation_has_new_keys_with_its_client_soon, 0, 2);
 	tcase_add_test(t, only_a_session_without_a_control_channel_begins_anew_within_itself);
 	tcase_add_loop_test(t, a_client_begins_anew_within_its_session, 0, WRAPPINGS);
+	tcase_add_loop_test(t, a_client_that_began_anew_may_go_back_to_its_key_from_before, 0, 3);
 	tcase_add_test(t, nobody_else_begins_anew_in_anothers_place);
 	tcase_add_test(t, what_was_received_before_a_death_is_not_taken_again_after_it);
 	tcase_add_test(t, a_client_that_leaves_says_so);

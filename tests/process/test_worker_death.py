@@ -143,6 +143,38 @@ def test_killed_in_the_middle_of_a_renegotiation_the_control_channel_comes_back(
         client.wait_text("RESTART|Server exit|server-pushed|process restarting", 10)
 
 
+@runner.timed
+@runner.alone
+def test_a_client_that_began_anew_is_understood_whatever_key_it_takes(folder):
+    """It has a third key then, and goes back to that one while the two newer ones are young, which they are when workers
+    die one after the other."""
+    hub.make_pki(folder, ["c0"])
+    with netns.Net(1, folder) as net:
+        it = hub.Hub(net, hub.hub_config(folder, "hand-window 6", workers=1))
+        hub.relay(net, "10.99.0.1:3000", "127.0.0.1:1194", "--delay-ms", "60")
+        client = hub.start_client(net, 0, "c0", "hand-window 6", port=3000)
+        hub.wait_connected(client)
+        up = hub.stream(net, net.clients[0], net.hub, "10.77.0.1", 200, 60, name="up", silence=8)
+        for _ in range(4):
+            begun = it.text().count("started by us")
+            it.kill_worker(0)
+            wait_for("a renegotiation", lambda: it.text().count("started by us") > begun, 20)
+            time.sleep(0.24) # it has heard of TLS, and is not done with it
+            it.kill_worker(0)
+            time.sleep(2.5)
+            if client.text().count(hub.CONNECTED) > 1:
+                break
+        expect(client.text().count(hub.CONNECTED) == 2, "it did not begin anew")
+        for _ in range(10):
+            it.kill_worker(0)
+            time.sleep(1.5)
+        figures = up()
+        runner.say(f"gaps {figures['gaps_ms'][:5]} ms, lost {figures['lost']} of {figures['sent']}; renegotiated "
+                   f"{it.counters()['RENEGOTIATIONS']} times")
+        expect(figures["longest_gap_ms"] < 3000 and figures["lost"] < 600, f"{figures}")
+        expect("process restarting" not in client.text(), "it restarted")
+
+
 @runner.alone
 def test_the_keyholder_is_replaced_and_clients_go_on_connecting(folder):
     hub.make_pki(folder, ["c0", "c1"])

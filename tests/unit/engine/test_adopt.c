@@ -21,12 +21,19 @@ static void set_up(void)
 		p->settings[side].wrapping = VPN_WRAP_CRYPT;
 		p->settings[side].static_key = static_key;
 	}
+	p->settings[SERVER].ping_ms = 10000;
+	p->settings[SERVER].ping_restart_ms = 120000;
 	pair_start(p);
 	ck_assert(pair_connect(p, 20000));
-	/* Two key sets, so that all of it is in use. */
-	vpn_session_renegotiate(p->sessions[SERVER], p->now);
-	pair_run(p, 5000);
-	ck_assert_uint_eq(p->rekeyed[SERVER], 1);
+	/* Three key sets, so that all of it is in use. */
+	for (unsigned again = 1; again <= 2; again++) {
+		struct kept *k = p->kept[SERVER];
+		k->becomes_old = again == 2 ? 2 - k->current : 0;
+		vpn_session_renegotiate(p->sessions[SERVER], p->now);
+		pair_run(p, 5000);
+		ck_assert_uint_eq(p->rekeyed[SERVER], again);
+	}
+	ck_assert_ptr_nonnull(p->sessions[SERVER]->keys[KEY_SET_OLD]);
 	vpn_session_free(&p->sessions[SERVER], false);
 	ck_assert_uint_le(vpn_kept_size(), sizeof(good));
 	memcpy(good, p->kept[SERVER], vpn_kept_size());
@@ -155,6 +162,20 @@ START_TEST(keys_of_another_role_or_layout_are_refused)
 }
 END_TEST
 
+/* Workers that die one after the other must not keep a peer waiting that hears nothing but pings. */
+START_TEST(the_peer_hears_of_a_successor_at_once)
+{
+	for (unsigned death = 0; death < 10; death++) {
+		vpn_ms began = p->now;
+		p->sessions[SERVER] = vpn_session_adopt(p->endpoints[SERVER], p->kept[SERVER], p->now, INT64_MAX);
+		ck_assert_ptr_nonnull(p->sessions[SERVER]);
+		pair_run(p, 1200);
+		ck_assert_int_gt(p->sessions[CLIENT]->last_in, began);
+		vpn_session_free(&p->sessions[SERVER], false);
+	}
+}
+END_TEST
+
 /* Died between the two lines that make a new set count. */
 START_TEST(a_half_written_key_set_leaves_the_other_one)
 {
@@ -165,7 +186,7 @@ START_TEST(a_half_written_key_set_leaves_the_other_one)
 	ck_assert(use());
 	/* The client has finished what we lost: it begins the next one, for which it drops the key that we have. */
 	ck_assert_uint_ge(p->arrived[CLIENT], 2);
-	ck_assert_uint_eq(p->rekeyed[SERVER], 2);
+	ck_assert_uint_eq(p->rekeyed[SERVER], 3);
 }
 END_TEST
 
@@ -183,6 +204,23 @@ START_TEST(a_half_wiped_key_set_is_not_taken_up_again)
 	p->sessions[SERVER] = vpn_session_adopt(p->endpoints[SERVER], k, p->now, INT64_MAX);
 	ck_assert_ptr_nonnull(p->sessions[SERVER]);
 	ck_assert_uint_eq(!p->sessions[SERVER]->keys[0] + !p->sessions[SERVER]->keys[1], 1);
+}
+END_TEST
+
+/* Died while a set moved, between the copy and the end of the first: two windows would let a packet in twice. */
+START_TEST(a_key_set_that_is_there_twice_is_taken_once)
+{
+	struct kept *k = p->kept[SERVER];
+
+	k->keys[KEY_SET_OLD] = k->keys[1 - k->current];
+	p->sessions[SERVER] = vpn_session_adopt(p->endpoints[SERVER], k, p->now, INT64_MAX);
+	ck_assert_ptr_nonnull(p->sessions[SERVER]);
+	ck_assert_ptr_nonnull(p->sessions[SERVER]->keys[1 - k->current]);
+	ck_assert_ptr_null(p->sessions[SERVER]->keys[KEY_SET_OLD]);
+	restore();
+	vpn_session_free(&p->sessions[SERVER], false);
+	p->sessions[SERVER] = vpn_session_adopt(p->endpoints[SERVER], k, p->now, INT64_MAX);
+	ck_assert_ptr_nonnull(p->sessions[SERVER]->keys[KEY_SET_OLD]);
 }
 END_TEST
 
@@ -231,8 +269,10 @@ static void add(TCase *t)
 	tcase_add_test(t, spoilt_bits_are_refused_or_survived);
 	tcase_add_test(t, bytes_that_change_under_a_living_session_do_no_harm);
 	tcase_add_test(t, keys_of_another_role_or_layout_are_refused);
+	tcase_add_test(t, the_peer_hears_of_a_successor_at_once);
 	tcase_add_test(t, a_half_written_key_set_leaves_the_other_one);
 	tcase_add_test(t, a_half_wiped_key_set_is_not_taken_up_again);
+	tcase_add_test(t, a_key_set_that_is_there_twice_is_taken_once);
 	tcase_add_test(t, no_packet_id_is_used_twice_whoever_seals);
 }
 
