@@ -77,7 +77,6 @@ def test_five_reloads_under_traffic_lose_nobody(folder):
         expect(not netns.pings([(n, "10.77.0.1") for n in net.clients]), "no way through afterwards")
 
 
-@runner.alone
 def test_a_dry_run_says_it_all_and_changes_nothing(folder):
     hub.make_pki(folder, ["c0", "c1"])
     with netns.Net(2, folder) as net:
@@ -104,7 +103,6 @@ def test_a_dry_run_says_it_all_and_changes_nothing(folder):
         expect("ERROR" in it.control("reload nonsense"), "any word is taken")
 
 
-@runner.alone
 def test_only_who_may_not_stay_must_reconnect(folder):
     """A cipher that is not allowed any more: its client begins anew with another one, the others notice nothing."""
     hub.make_pki(folder, ["c0", "c1"])
@@ -123,7 +121,6 @@ def test_only_who_may_not_stay_must_reconnect(folder):
         expect(not netns.pings([(n, "10.77.0.1") for n in net.clients]), "no way through afterwards")
 
 
-@runner.alone
 def test_a_clients_own_file_that_changed_is_read_by_connecting_anew(folder):
     hub.make_pki(folder, ["c0", "c1"])
     ccd = os.path.join(folder, "ccd")
@@ -146,7 +143,6 @@ def test_a_clients_own_file_that_changed_is_read_by_connecting_anew(folder):
         expect(anew(clients[1]) == 0, "the other one reconnected, too")
 
 
-@runner.alone
 def test_who_is_revoked_goes_at_once(folder):
     """The CRL's file alone changes, without a signal: the revoked client is told so within a tick, the other stays. With
     hub.live-revoke off it stays until it renegotiates."""
@@ -176,7 +172,6 @@ def test_who_is_revoked_goes_at_once(folder):
         expect(anew(clients[0]) == 0 and it.row("c0"), "another one went, too")
 
 
-@runner.alone
 def test_a_crl_that_is_lost_keeps_everybody_out_who_is_not_in(folder):
     """Gone, then broken: who is connected stays, nobody new comes in after a while, and that is seen; then it is there again,
     and another one, and both count."""
@@ -217,7 +212,6 @@ def test_a_crl_that_is_lost_keeps_everybody_out_who_is_not_in(folder):
         expect(events().count("list cannot be used any more") == 3 and events().count("list is there again") == 3, events())
 
 
-@runner.alone
 def test_a_list_of_fingerprints_that_shrinks_counts_at_once(folder):
     hub.make_pki(folder, ["c0", "c1"])
     def fingerprint(name):
@@ -234,7 +228,6 @@ def test_a_list_of_fingerprints_that_shrinks_counts_at_once(folder):
         expect(anew(clients[0]) == 0 and it.row("c0"), "another one went, too")
 
 
-@runner.alone
 def test_who_can_take_an_update_is_pushed_one(folder):
     """No released client that is installed here can; the engine plays one: it announces it and shows what it is told."""
     hub.make_pki(folder, ["c0", "new"])
@@ -256,7 +249,6 @@ def test_who_can_take_an_update_is_pushed_one(folder):
         expect(anew(old) == 0, "the old one reconnected")
 
 
-@runner.alone
 def test_a_reload_during_a_reload_follows_it(folder):
     hub.make_pki(folder, ["c0"])
     with netns.Net(1, folder) as net:
