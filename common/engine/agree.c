@@ -363,7 +363,7 @@ void vpn_session_refuse(vpn_session *s, const char *reason, vpn_ms now)
 	s->admission = ADMISSION_REFUSED;
 	forget_password(s);
 	snprintf(s->close_reason, sizeof(s->close_reason), "refused%s%.100s", reason ? ": " : "", reason ? reason : "");
-	for (unsigned i = 0; i < 2; i++)
+	for (unsigned i = 0; i < KEY_SETS; i++)
 		session_drop_key(s, i);
 	vpn_session_say(s, text, now);
 	if (s->state == SESSION_GONE)

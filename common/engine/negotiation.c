@@ -69,9 +69,7 @@ bool negotiation_again(struct vpn_session *s, bool by_us, mono_ms now)
 	s->renegotiate_at = MONO_NEVER;
 	s->renegotiate_by = 0;
 	s->again_from = now + AGAIN_MIN_MS;
-	/* The key in use now is the previous one from here on, and so has an end; further attempts do not move it. */
-	mono_ms *expires = &s->kept->expires[session_current(s)];
-	*expires = mono_earlier(*expires, now + s->endpoint->tran_window);
+	session_limit_key(s, now);
 	session_note(s, 3, "renegotiation of key %u started by %s", key_id, by_us ? "us" : "the peer");
 	return true;
 }

@@ -30,6 +30,7 @@ void renew_after_death(struct vpn_session *s, mono_ms now)
 	s->negotiation = negotiation_new(s, k->key_id, false, now);
 	if (!s->negotiation)
 		return;
+	session_limit_key(s, now);
 	s->negotiation->started_by_us = s->negotiation->again = true;
 	/* Our predecessor may have been one that peer had gone on from already (lost_keys), and so without the old key. */
 	s->negotiation->at_once = true;
@@ -111,6 +112,19 @@ static void forget_peer(struct vpn_session *s)
 	forget_options(s);
 }
 
+/* Of the negotiation that it gave up we had made the keys, and it had not: it uses the set before, and so do we. */
+static void go_back_a_key(struct vpn_session *s)
+{
+	struct kept *k = s->kept;
+	unsigned current = session_current(s);
+
+	if (!s->keys[current] || !s->keys[1 - current] || k->keys[current].key_id != k->key_id ||
+		k->keys[current].window.highest)
+		return;
+	k->current = (uint8_t)(1 - current);
+	session_drop_key(s, current);
+}
+
 bool vpn_session_renew(vpn_session *s, const vpn_contact *contact, vpn_ms now)
 {
 	const struct negotiation *old = s->negotiation;
@@ -124,13 +138,13 @@ bool vpn_session_renew(vpn_session *s, const vpn_contact *contact, vpn_ms now)
 	negotiation_free(&s->negotiation);
 	s->negotiation = n;
 	forget_peer(s);
+	go_back_a_key(s);
 	k->key_id = 0;
 	k->local_session = contact->local_session;
 	k->remote_session = contact->remote_session;
 	k->dynamic = false;
 	session_wrap(s, contact, now);
-	mono_ms *expires = &k->expires[session_current(s)];
-	*expires = mono_earlier(*expires, now + s->endpoint->tran_window);
+	session_limit_key(s, now);
 	s->renewing = true;
 	s->admission = ADMISSION_UNASKED;
 	s->renegotiate_at = s->spoil_at = MONO_NEVER;

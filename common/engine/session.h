@@ -140,7 +140,6 @@ struct vpn_session {
 	uint64_t keyed_bytes, keyed_packets;
 	mono_ms spoil_at;                /* when a peer that is caught in a lost negotiation is told to give up */
 	bool lost_keys;                  /* the peer may have dropped the key that we send with */
-	bool guess_other;                /* which of two keys of one name a datagram may be for: session_data.c */
 	bool renewing;                   /* a first negotiation within an open session: renew.c */
 	bool push_wanted, push_done, resend_client_key, renegotiate_now, peer_left;
 	bool event_lost;  /* one that the host needs found no memory: the session ends */
@@ -233,6 +232,8 @@ void agree_flush_texts(struct vpn_session *s, mono_ms now);
 /* Makes the data keys of the negotiation that just became complete. */
 bool session_make_keys(struct vpn_session *s, mono_ms now);
 void session_drop_key(struct vpn_session *s, unsigned index);
+/* The key in use is about to become the previous one, and so has an end; further attempts do not move it. */
+void session_limit_key(struct vpn_session *s, mono_ms now);
 /* Which key to send with, or NULL. */
 struct data_key *session_send_key(struct vpn_session *s, mono_ms now);
 void session_plan_renegotiation(struct vpn_session *s, mono_ms now);

@@ -9,6 +9,7 @@ static const uint8_t occ_prefix[16] = { 0x28, 0x7f, 0x34, 0x6b, 0xd4, 0xef, 0x7a
 	0xc5, 0x45, 0x9c };
 
 enum { OCC_LOAD_REQUEST = 2, OCC_LOAD = 3, OCC_MTU_REQUEST = 4, OCC_MTU_REPLY = 5, OCC_EXIT = 6 };
+enum { TRIAL_MAX = 16384 }; /* a jumbo packet of 9000 and all around it */
 
 _Static_assert((int)VPN_OVERHEAD == (int)DATA_OVERHEAD_V2 && (int)DATA_OVERHEAD_V1 <= (int)DATA_OVERHEAD_V2,
 	"what sealing puts in front");
@@ -45,7 +46,19 @@ static bool for_us(struct vpn_session *s, const vpn_job *job)
 	return true;
 }
 
-/* The id as the datagram says it. */
+/* The sets of that name that still serve, the current one first; how many. */
+static unsigned sets_named(const struct vpn_session *s, uint8_t key_id, mono_ms now, unsigned sets[KEY_SETS])
+{
+	const struct kept *k = s->kept;
+	const unsigned current = session_current(s), all[KEY_SETS] = { current, 1 - current, KEY_SET_OLD };
+	unsigned count = 0;
+
+	for (unsigned n = 0; n < KEY_SETS; n++)
+		if (s->keys[all[n]] && k->keys[all[n]].key_id == key_id && now < k->expires[all[n]])
+			sets[count++] = all[n];
+	return count;
+}
+
 static uint32_t packet_id_of(const uint8_t *datagram, size_t len)
 {
 	struct bytes in = bytes_of(datagram, len);
@@ -56,34 +69,40 @@ static uint32_t packet_id_of(const uint8_t *datagram, size_t len)
 	return read_u32(&in);
 }
 
-static struct data_key *key_of(struct vpn_session *s, const uint8_t *datagram, size_t len, uint8_t key_id, mono_ms now)
+/* Several sets of one name, as after the peer began anew, and it may use each: the tag tells which. What is refused is lost
+ * where it lay, so each is tried on a copy, first the one whose count the datagram continues. */
+__attribute__((noinline)) static void open_by_trial(
+	struct vpn_session *s, const vpn_job *job, uint8_t key_id, struct data_job *out, mono_ms now)
 {
-	const struct kept *k = s->kept;
-	const unsigned current = session_current(s), sets[KEY_SETS] = { current, 1 - current, KEY_SET_OLD };
-	unsigned matches[KEY_SETS], count = 0, best = 0;
-	uint32_t least = UINT32_MAX;
+	uint8_t copy[TRIAL_MAX] __attribute__((uninitialized)); /* rare, but not to be paid for by all: not inlined either */
+	unsigned sets[KEY_SETS], count = sets_named(s, key_id, now, sets), first = 0;
+	uint32_t id = packet_id_of(job->data, job->len), least = UINT32_MAX;
 
-	for (unsigned n = 0; n < KEY_SETS; n++)
-		if (s->keys[sets[n]] && k->keys[sets[n]].key_id == key_id && now < k->expires[sets[n]])
-			matches[count++] = sets[n];
-	if (count < 2)
-		return count ? s->keys[matches[0]] : NULL;
-	/* Of one name, as after the peer began anew, and it may use each: this continues the count of one of them. A wrong guess
-	 * costs the packet, as the tag tells; where there is nothing to choose by, the next guess is another. */
-	uint32_t id = packet_id_of(datagram, len);
-	bool tied = false;
+	out->fate = FATE_TOO_LONG;
+	if (job->len > sizeof(copy))
+		return;
 	for (unsigned n = 0; n < count; n++) {
-		const struct replay_window *window = &k->keys[matches[n]].window;
-		uint32_t apart = id > window->highest ? id - window->highest : window->highest - id;
-		if (apart > least || !replay_window_accepts(window, id))
-			continue;
-		tied = apart == least;
-		if (!tied || s->guess_other)
-			best = n;
-		least = apart;
+		uint32_t highest = s->kept->keys[sets[n]].window.highest;
+		uint32_t apart = id > highest ? id - highest : highest - id;
+		if (apart < least) {
+			least = apart;
+			first = n;
+		}
 	}
-	s->guess_other = tied && !s->guess_other;
-	return s->keys[matches[best]];
+	for (unsigned n = 0; n < count; n++) {
+		unsigned set = sets[n == 0 ? first : n <= first ? n - 1 : n];
+		struct data_job try = { .key = s->keys[set], .at = copy, .len = job->len, .fate = FATE_NONE };
+		memcpy(copy, job->data, job->len);
+		data_open(&try, 1, now);
+		if (try.fate == FATE_NONE || try.fate == FATE_EMPTY) {
+			*out = try;
+			out->at = job->data + (try.at - copy);
+			memcpy(out->at, try.at, try.len);
+			return;
+		}
+		if (n == 0)
+			out->fate = try.fate;
+	}
 }
 
 /* A key may have served enough: by its own limits, or by reneg-bytes and reneg-pkts. */
@@ -104,11 +123,12 @@ static bool worn(struct vpn_session *s)
 static void make_early(const vpn_job *jobs, size_t n, mono_ms now)
 {
 	struct wire_head head;
+	unsigned sets[KEY_SETS];
 
 	for (size_t i = 0; i < n; i++) {
 		struct vpn_session *s = jobs[i].session;
 		if (jobs[i].fate == FATE_NONE && s->negotiation && s->negotiation->state == NEGOTIATION_AGREEING &&
-			wire_read_head(jobs[i].data, jobs[i].len, &head))
+			wire_read_head(jobs[i].data, jobs[i].len, &head) && !sets_named(s, head.key_id, now, sets))
 			agree_early(s, head.key_id, now);
 	}
 }
@@ -117,28 +137,35 @@ void vpn_open(vpn_job *jobs, size_t n, vpn_ms now)
 {
 	struct data_job data[VPN_BATCH];
 	struct wire_head head;
+	uint8_t trials[VPN_BATCH]; /* 1 + key id of what several keys may be for */
+	unsigned sets[KEY_SETS];
 
 	CHECK(n <= VPN_BATCH);
 	make_early(jobs, n, now);
 	for (size_t i = 0; i < n; i++) {
 		struct vpn_session *s = jobs[i].session;
 		struct data_key *key = NULL;
+		unsigned count = 0;
 		jobs[i].attention = false;
 		if (jobs[i].fate == FATE_NONE) {
 			if (!wire_read_head(jobs[i].data, jobs[i].len, &head))
 				jobs[i].fate = FATE_TOO_SHORT;
-			else if (s->state != SESSION_OPEN || 
-				 !(key = key_of(s, jobs[i].data, jobs[i].len, head.key_id, now)))
+			else if (s->state != SESSION_OPEN || !(count = sets_named(s, head.key_id, now, sets)))
 				jobs[i].fate = FATE_NO_KEY;
+			else
+				key = s->keys[sets[0]];
 		}
-		data[i] = (struct data_job){
-			.key = key, .at = jobs[i].data, .len = jobs[i].len, .fate = (enum fate)jobs[i].fate };
+		trials[i] = count > 1 ? 1 + head.key_id : 0;
+		data[i] = (struct data_job){ .key = key, .at = jobs[i].data, .len = jobs[i].len,
+			.fate = trials[i] ? FATE_CONSUMED : (enum fate)jobs[i].fate }; /* not in this go */
 	}
 	data_open(data, n, now);
 	for (size_t i = 0; i < n; i++) {
 		struct vpn_session *s = jobs[i].session;
 		if (jobs[i].fate != FATE_NONE)
 			continue;
+		if (trials[i])
+			open_by_trial(s, &jobs[i], trials[i] - 1, &data[i], now);
 		if (jobs[i].len > s->occ_in)
 			s->occ_in = (uint16_t)jobs[i].len;
 		jobs[i].fate = (int)data[i].fate;

@@ -36,9 +36,16 @@ static void clear_place(struct vpn_session *s, unsigned index)
 		s->keys[KEY_SET_OLD] = data_key_new(to, s->endpoint->epoch);
 		if (!s->keys[KEY_SET_OLD])
 			session_drop_key(s, KEY_SET_OLD);
-		k->becomes_old = 0;
 	}
+	if (k->becomes_old == 1 + index)
+		k->becomes_old = 0;
 	session_drop_key(s, index);
+}
+
+void session_limit_key(struct vpn_session *s, mono_ms now)
+{
+	mono_ms *expires = &s->kept->expires[session_current(s)];
+	*expires = mono_earlier(*expires, now + s->endpoint->tran_window);
 }
 
 static bool key_material(struct vpn_session *s, uint8_t out[KEY_MATERIAL_LEN])

@@ -428,7 +428,7 @@ START_TEST(a_client_that_began_anew_may_go_back_to_its_key_from_before)
 	ck_assert(pair_connect(p, 20000));
 	for (int i = 0; i < _i; i++) {
 		vpn_session_renegotiate(p->sessions[SERVER], p->now);
-		pair_run(p, 5000);
+		talk_now_and_then(70); /* then the newest is in use */
 	}
 	talk(5);
 	void *kept = aligned_alloc(VPN_KEPT_ALIGN, vpn_kept_size());
@@ -452,6 +452,58 @@ START_TEST(a_client_that_began_anew_may_go_back_to_its_key_from_before)
 	talk_now_and_then(1200);
 	ck_assert_uint_eq(send_as(before), 0);
 	ck_assert_uint_eq(p->closed[CLIENT] + p->closed[SERVER], 0);
+	vpn_session_free(&before, false);
+	free(kept);
+}
+END_TEST
+
+/* Two keys of one name, whose counts pass one another: the tag alone tells which a packet is for. */
+START_TEST(keys_of_one_name_are_told_apart_whatever_their_counts)
+{
+	pair_start(p);
+	ck_assert(pair_connect(p, 20000));
+	begin_anew();
+	talk(5);
+	struct kept *k = p->kept[SERVER];
+	unsigned before = 1 - k->current;
+	ck_assert_ptr_nonnull(p->sessions[SERVER]->keys[before]);
+	ck_assert_uint_eq(k->keys[before].key_id, k->keys[1 - before].key_id);
+	for (unsigned ahead = 0; ahead < 40; ahead++) {
+		uint64_t arrived = p->arrived[SERVER];
+		k->keys[before].window.highest = k->keys[1 - before].window.highest + ahead;
+		k->keys[before].window.floor = 0;
+		/* one is lost */
+		uint8_t room[VPN_HEADROOM + 64] = { 0 };
+		vpn_job job = { .session = p->sessions[CLIENT], .data = room + VPN_HEADROOM, .len = 40 };
+		vpn_seal(&job, 1, p->now);
+		talk(20);
+		ck_assert_uint_eq(p->arrived[SERVER] - arrived, 20);
+	}
+}
+END_TEST
+
+/* The server had made keys of the negotiation in which it died, the client had not: what it uses is the set before. */
+START_TEST(who_begins_anew_keeps_the_key_it_uses_not_the_newest_we_made)
+{
+	p->quality.delay = 20;
+	pair_start(p);
+	ck_assert(pair_connect(p, 20000));
+	talk(5);
+	void *kept = aligned_alloc(VPN_KEPT_ALIGN, vpn_kept_size());
+	memcpy(kept, p->kept[CLIENT], vpn_kept_size());
+	struct kept *k = p->kept[SERVER];
+	uint8_t used = k->current;
+	vpn_session_renegotiate(p->sessions[SERVER], p->now);
+	for (unsigned i = 0; i < 1000 && k->current == used; i++)
+		pair_run(p, 1);
+	ck_assert_uint_ne(k->current, used);
+	begin_anew();
+	vpn_session *before = vpn_session_adopt(p->endpoints[CLIENT], kept, p->now, INT64_MAX);
+	ck_assert_ptr_nonnull(before);
+	ck_assert_uint_eq(send_as(before), 10);
+	pair_kill_and_adopt(p, SERVER, 500);
+	talk_now_and_then(70);
+	ck_assert_uint_eq(send_as(before), 10);
 	vpn_session_free(&before, false);
 	free(kept);
 }
@@ -685,6 +737,8 @@ int main(void)
 	tcase_add_test(t, only_a_session_without_a_control_channel_begins_anew_within_itself);
 	tcase_add_loop_test(t, a_client_begins_anew_within_its_session, 0, WRAPPINGS);
 	tcase_add_loop_test(t, a_client_that_began_anew_may_go_back_to_its_key_from_before, 0, 3);
+	tcase_add_test(t, keys_of_one_name_are_told_apart_whatever_their_counts);
+	tcase_add_test(t, who_begins_anew_keeps_the_key_it_uses_not_the_newest_we_made);
 	tcase_add_test(t, nobody_else_begins_anew_in_anothers_place);
 	tcase_add_test(t, what_was_received_before_a_death_is_not_taken_again_after_it);
 	tcase_add_test(t, a_client_that_leaves_says_so);
