@@ -66,7 +66,8 @@ static void adopt_old_key(struct vpn_session *s, mono_ms now)
 	bool good = adopt_key(s, KEY_SET_OLD, now);
 
 	for (unsigned i = 0; i < KEY_SET_OLD; i++)
-		if (k->keys[i].cipher != CIPHER_UNKNOWN && secret_equal(k->keys[i].material, k->keys[KEY_SET_OLD].material, KEY_MATERIAL_LEN))
+		if (k->keys[i].cipher != CIPHER_UNKNOWN &&
+			secret_equal(k->keys[i].material, k->keys[KEY_SET_OLD].material, KEY_MATERIAL_LEN))
 			good = false;
 	if (!good)
 		session_drop_key(s, KEY_SET_OLD);

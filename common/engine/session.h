@@ -87,7 +87,7 @@ struct kept {
 	mono_ms opened; /* when data keys were in use first: the clock outlives a process */
 	uint8_t fingerprint[TLS_FINGERPRINT_LEN];
 	char name[KEPT_NAME_MAX];
-	mono_ms expires[KEY_SETS]; /* of each key set; the current one has no end */
+	mono_ms expires[KEY_SETS]; /* of each key set; of the current one not before another is negotiated */
 	struct data_kept keys[KEY_SETS]; /* the current and the previous one, and KEY_SET_OLD */
 };
 

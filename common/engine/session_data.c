@@ -89,9 +89,11 @@ __attribute__((noinline)) static void open_by_trial(
 			first = n;
 		}
 	}
+	unsigned nearest = sets[first];
+	sets[first] = sets[0];
+	sets[0] = nearest;
 	for (unsigned n = 0; n < count; n++) {
-		unsigned set = sets[n == 0 ? first : n <= first ? n - 1 : n];
-		struct data_job try = { .key = s->keys[set], .at = copy, .len = job->len, .fate = FATE_NONE };
+		struct data_job try = { .key = s->keys[sets[n]], .at = copy, .len = job->len, .fate = FATE_NONE };
 		memcpy(copy, job->data, job->len);
 		data_open(&try, 1, now);
 		if (try.fate == FATE_NONE || try.fate == FATE_EMPTY) {

@@ -95,6 +95,23 @@ def test_a_worker_killed_during_handshakes_harms_nobody_else(folder):
         expect(steady.text().count(hub.CONNECTED) == 1, "the first client connected anew")
 
 
+def on_a_long_line(net, folder, hand_window):
+    """A hub of one worker and a client 120 ms there and back away, both with that hand-window."""
+    it = hub.Hub(net, hub.hub_config(folder, f"hand-window {hand_window}", workers=1))
+    hub.relay(net, "10.99.0.1:3000", "127.0.0.1:1194", "--delay-ms", "60")
+    client = hub.start_client(net, 0, "c0", f"hand-window {hand_window}", port=3000)
+    hub.wait_connected(client)
+    return it, client
+
+
+def into_a_renegotiation(it, seconds):
+    """The worker dies, its successor renegotiates, and has done so for so long now."""
+    it.kill_worker(0)
+    begun = it.text().count("started by us")
+    wait_for("a renegotiation", lambda: it.text().count("started by us") > begun, 20)
+    time.sleep(seconds)
+
+
 @runner.timed
 @runner.limit(240)
 def test_killed_in_the_middle_of_a_renegotiation_the_control_channel_comes_back(folder):
@@ -102,10 +119,7 @@ def test_killed_in_the_middle_of_a_renegotiation_the_control_channel_comes_back(
     and the client and the hub agree on new keys again long before any hand-window is over."""
     hub.make_pki(folder, ["c0"])
     with netns.Net(1, folder) as net:
-        it = hub.Hub(net, hub.hub_config(folder, "hand-window 4", workers=1))
-        hub.relay(net, "10.99.0.1:3000", "127.0.0.1:1194", "--delay-ms", "60")
-        client = hub.start_client(net, 0, "c0", "hand-window 4", port=3000)
-        hub.wait_connected(client)
+        it, client = on_a_long_line(net, folder, 4)
         slot, address = it.row("c0")[0], hub.tun_address(net.clients[0])
         steps, seconds = (60, 330, 390, 210, 270), 80
         runs = [hub.stream(net, net.hub, net.clients[0], address, 200, seconds, name="down", silence=8),
@@ -113,10 +127,7 @@ def test_killed_in_the_middle_of_a_renegotiation_the_control_channel_comes_back(
         watched = hub.nonces(net, port=3000)
         took = []
         for step in steps:
-            it.kill_worker(0)
-            begun = it.text().count("started by us")
-            wait_for("a renegotiation", lambda: it.text().count("started by us") > begun, 20)
-            time.sleep(step / 1000)
+            into_a_renegotiation(it, step / 1000)
             done = it.counters()["RENEGOTIATIONS"]
             at = time.monotonic()
             it.kill_worker(0)
@@ -146,16 +157,10 @@ def test_a_client_that_began_anew_is_understood_whatever_key_it_takes(folder):
     die one after the other."""
     hub.make_pki(folder, ["c0"])
     with netns.Net(1, folder) as net:
-        it = hub.Hub(net, hub.hub_config(folder, "hand-window 6", workers=1))
-        hub.relay(net, "10.99.0.1:3000", "127.0.0.1:1194", "--delay-ms", "60")
-        client = hub.start_client(net, 0, "c0", "hand-window 6", port=3000)
-        hub.wait_connected(client)
+        it, client = on_a_long_line(net, folder, 6)
         up = hub.stream(net, net.clients[0], net.hub, "10.77.0.1", 200, 40, name="up", silence=8)
         for _ in range(4):
-            begun = it.text().count("started by us")
-            it.kill_worker(0)
-            wait_for("a renegotiation", lambda: it.text().count("started by us") > begun, 20)
-            time.sleep(0.24) # it has heard of TLS, and is not done with it
+            into_a_renegotiation(it, 0.24) # it has heard of TLS, and is not done with it
             it.kill_worker(0)
             time.sleep(2.5)
             if client.text().count(hub.CONNECTED) > 1:
